@@ -1,0 +1,1 @@
+"""Sizes and speeds of tracezip beside other codecs, on named files: ``python -m benchmarks --help``."""

@@ -1,0 +1,56 @@
+"""The short table of README.md, between its two ``figures`` marks, from the measurements of this run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.report import FileReport, machine, number, table
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
+
+SIZES = {
+    "gzip -6": "gzip -6",
+    "zstd -3": "zstd -3",
+    "zstd -19": "zstd -19",
+    "xz -9": "xz -9",
+    "Parquet, zstd -19": "Parquet",
+    "tracezip -1": "tracezip -1",
+    "tracezip -3": "**tracezip**",
+    "tracezip -9": "tracezip -9",
+}
+DEFAULT = "tracezip -3"
+
+
+def summary(reports: list[FileReport]) -> str:
+    header = ["file", "", *SIZES.values(), "compress, × zstd -3", "decompress, × zstd -3"]
+    described = ", ".join(f"{key} {value}" for key, value in machine().items())
+    intro = "Bytes per span, whole file; `*` only its beginning was measured. Speeds are CPU time on one thread beside"
+    return f"{intro}\nzstd -3 in the same run ({described}).\n\n{table(header, map(row, reports))}"
+
+
+def row(report: FileReport) -> list[str]:
+    sizes = [size(report, codec) for codec in SIZES]
+    spans = f"{report.n_spans:,} spans"
+    return [report.name, spans, *sizes, speed(report, "compress_s"), speed(report, "decompress_s")]
+
+
+def size(report: FileReport, codec: str) -> str:
+    measured = report.find(codec, "file")
+    return f"{measured.bytes_per_span:.1f}{'*' if measured.is_prefix else ''}" if measured else ""
+
+
+def speed(report: FileReport, attribute: str) -> str:
+    measured, base = report.find(DEFAULT, "file"), report.baseline
+    if not measured or not base:
+        return ""
+    return number(getattr(base, attribute) / getattr(measured, attribute))
+
+
+def fill_readme(reports: list[FileReport], readme: Path = README) -> None:
+    text = readme.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{readme.name} has no place for the figures: {BEGIN} ... {END}")
+    readme.write_text(f"{before}{BEGIN}\n{summary(reports)}\n{END}{after}", encoding="utf-8")

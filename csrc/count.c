@@ -1,0 +1,52 @@
+/* How many spans a message has, before it is parsed: what is too large for a block is cut first. */
+#include "count.h"
+
+enum { SPANS_LEVEL = 2, TAG_BYTES = 5, VARINT_BYTES = 10 };
+
+static u64 could_begin(const u8 *p, const u8 *end) {
+    u64 n = 0;
+    for (; p < end; p++) n += *p == 0x12 || *p == 0x92;
+    return n;
+}
+
+/* Any varint, shortest or not; NULL if it does not end in time. A number beyond 64 bits becomes the largest one. */
+static const u8 *loose_varint(const u8 *p, const u8 *end, u32 most, u64 *v) {
+    *v = 0;
+    for (u32 i = 0; i < most && p < end; i++) {
+        u64 bits = *p & 0x7f;
+        if (i == 9 && bits > 1) *v = UINT64_MAX;
+        else if (*v != UINT64_MAX) *v |= bits << (7 * i);
+        if (*p++ < 0x80) return p;
+    }
+    return NULL;
+}
+
+/* The end of the value behind a tag, NULL if it cannot be known; `value` is where its bytes begin. */
+static const u8 *value_end(const u8 *p, const u8 *end, u32 type, const u8 **value) {
+    u64 n;
+    *value = p;
+    switch (type) {
+        case 0: return loose_varint(p, end, VARINT_BYTES, &n);
+        case 1: n = 8; break;
+        case 5: n = 4; break;
+        case 2:
+            if (!(*value = p = loose_varint(p, end, VARINT_BYTES, &n))) return NULL;
+            break;
+        default: return NULL;
+    }
+    return n <= (u64)(end - p) ? p + n : NULL;
+}
+
+u64 count_spans(const u8 *p, size_t n, u32 level) {
+    static const u64 unit[] = {0x0a, 0x12, 0x12};
+    const u8 *end = p + n;
+    u64 spans = 0;
+    while (p < end) {
+        u64 tag;
+        const u8 *value, *after, *at = loose_varint(p, end, TAG_BYTES, &tag);
+        if (!at || !(after = value_end(at, end, (u32)tag & 7, &value))) break;
+        if (tag == unit[level]) spans += level == SPANS_LEVEL ? 1 : count_spans(value, (size_t)(after - value), level + 1);
+        p = after;
+    }
+    return spans + could_begin(p, end);
+}

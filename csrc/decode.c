@@ -1,0 +1,97 @@
+/* Sections to columns: one block. FORMAT.md, "Block". */
+#define TZ_ENCODING 0
+#include "decode.h"
+
+#include "check.h"
+#include "define.h"
+#include "state_free.h"
+
+struct Decoder {
+    State s;
+    Writer w;
+    Plan none;
+    const Preset *preset;
+};
+
+static const char *const coder_names[N_CODERS] = {"tree", "envelope", "structure", "paths", "times", "values"};
+static const char *const stream_names[N_STREAMS] = {"text", "ids", "binary", "literals", "prefixes"};
+
+Decoder *decoder_new(const Preset *preset) {
+    Decoder *d = calloc(1, sizeof *d);
+    if (!d) return NULL;
+    adapt_rates_fill();
+    d->preset = preset;
+    d->w.t = &d->s.t;
+    if (decoder_reset(d) == TZ_OK) return d;
+    decoder_free(d);
+    return NULL;
+}
+
+int decoder_reset(Decoder *d) {
+    if (setjmp(d->s.t.env.out)) return d->s.t.env.code;
+    state_begin(&d->s, d->preset);
+    writer_reset(&d->w);
+    return TZ_OK;
+}
+
+void decoder_free(Decoder *d) {
+    if (!d) return;
+    writer_free(&d->w);
+    state_free(&d->s);
+    free(d);
+}
+
+static void open_sections(State *s, const Input *in) {
+    for (int i = 0; i < N_CODERS; i++) {
+        const Input *x = &in[i ? i + 1 : 0];
+        coder_begin(&s->coders[i], &s->t.env, coder_names[i], x->p, x->n);
+    }
+    for (int i = 0; i < N_STREAMS; i++) {
+        const Input *x = &in[i ? i + N_CODERS : 1];
+        s->streams[i].p = x->p;
+        s->streams[i].end = x->p + x->n;
+        s->streams[i].name = stream_names[i];
+    }
+}
+
+static void close_sections(State *s) {
+    for (int i = 0; i < N_STREAMS; i++)
+        if (s->streams[i].p != s->streams[i].end) tz_fail(&s->t.env, TZ_CORRUPT, stream_names[i]);
+    for (int i = 0; i < N_CODERS; i++)
+        if (s->coders[i].p != s->coders[i].end) tz_fail(&s->t.env, TZ_CORRUPT, coder_names[i]);
+}
+
+int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, const char **where) {
+    State *s = &d->s;
+    if (setjmp(s->t.env.out)) {
+        *where = s->t.env.where;
+        return s->t.env.code;
+    }
+    s->block++;
+    batch_clear(&s->b);
+    s->budget += TZ_BUDGET_OF_BYTE * n_bytes;
+    open_sections(s, sections);
+    code_definitions(s, &d->none);
+    code_rows(s, 0);
+    close_sections(s);
+    if (writer_measure(&d->w, &s->b) != n_bytes) tz_fail(&s->t.env, TZ_CORRUPT, "size");
+    return TZ_OK;
+}
+
+int decoder_write(Decoder *d, u8 *to, const char **where) {
+    if (setjmp(d->s.t.env.out)) {
+        *where = d->s.t.env.where;
+        return d->s.t.env.code;
+    }
+    writer_write(&d->w, &d->s.b, to);
+    return TZ_OK;
+}
+
+size_t decoder_messages(const Decoder *d) { return d->s.b.messages.n; }
+
+void decoder_message(const Decoder *d, size_t i, u64 *n_bytes, int *continues) {
+    *n_bytes = d->w.message_size.v[i];
+    *continues = (int)d->s.b.messages.v[i].continues;
+}
+
+void decoder_counts(const Decoder *d, u64 *counts) { state_counts(&d->s, counts); }

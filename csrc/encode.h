@@ -1,0 +1,33 @@
+#ifndef TZ_ENCODE_H
+#define TZ_ENCODE_H
+
+#include "parse.h"
+#include "preset.h"
+#include "write.h"
+
+enum { N_SECTIONS = 11 };
+
+typedef struct Encoder Encoder;
+
+typedef struct {
+    const u8 *p;
+    size_t n;
+} Section;
+
+/* A new encoder, or NULL for want of memory. `preset` must outlive it. */
+Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level);
+void encoder_free(Encoder *e);
+/* All functions below return TZ_OK or an error; after an error the encoder is only good for freeing. */
+/* Begins a restart group; pending messages are dropped. */
+int encoder_reset(Encoder *e);
+int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues);
+/* Writes the pending messages as one block; `sections` hold until the next call. */
+int encoder_encode(Encoder *e, Section sections[N_SECTIONS]);
+/* One pending span: its size, bytes, and then its bytes. */
+int encoder_measure_span(Encoder *e, size_t row, u64 *n_bytes);
+int encoder_write_span(Encoder *e, size_t row, u8 *to);
+Batch *encoder_batch(Encoder *e);
+/* N_COUNTS numbers, see state_counts.h. */
+void encoder_counts(const Encoder *e, u64 *counts);
+
+#endif

@@ -1,0 +1,71 @@
+#ifndef TZ_STATE_FREE_H
+#define TZ_STATE_FREE_H
+
+#include "preset.h"
+#include "state_counts.h"
+#include "state.h"
+
+static void state_free(State *s) {
+    tables_free(&s->t);
+    batch_free(&s->b);
+    contexts_free(&s->x);
+    map_free(&s->recent_index);
+    index_free(&s->trace_index);
+    map_free(&s->mention_index);
+    map_free(&s->series_index);
+    map_free(&s->memory);
+    index_free(&s->skeleton_index);
+    VEC_FREE(s->recents);
+    VEC_FREE(s->traces);
+    VEC_FREE(s->mentions);
+    VEC_FREE(s->clocks);
+    VEC_FREE(s->series);
+    VEC_FREE(s->skeletons);
+    VEC_FREE(s->def_skeletons);
+    VEC_FREE(s->scratch);
+    for (int i = 0; i < N_STREAMS; i++) VEC_FREE(s->streams[i].out);
+#if TZ_ENCODING
+    for (int i = 0; i < N_CODERS; i++) VEC_FREE(s->coders[i].out);
+#endif
+}
+
+/* A restart group begins: nothing is known but the preset strings. Memory is kept. */
+static void state_begin(State *s, const Preset *preset) {
+    Env *env = &s->t.env;
+    tables_clear(&s->t);
+    batch_clear(&s->b);
+    s->x.env = env;
+    s->t.preset = &preset->t;
+    s->t.seed = s->x.seed = preset->t.seed;
+    s->x.bits.n = s->x.of_path.n = s->recents.n = s->traces.n = s->mentions.n = s->clocks.n = s->series.n = s->skeletons.n = s->def_skeletons.n = 0;
+    map_clear(&s->x.index);
+    map_clear(&s->recent_index);
+    index_clear(&s->trace_index);
+    map_clear(&s->mention_index);
+    map_clear(&s->series_index);
+    map_clear(&s->memory);
+    index_clear(&s->skeleton_index);
+    s->last_trace = s->last_path = s->n_serials = s->n_slots = s->block = 0;
+    s->budget = TZ_BUDGET_START;
+    s->last_grain[0] = s->last_grain[1] = 0;
+    VEC_RESERVE(env, s->t.strings, preset->t.strings.n);
+    memcpy(s->t.strings.v, preset->t.strings.v, preset->t.strings.n * sizeof *s->t.strings.v);
+    s->t.strings.n = preset->t.strings.n;
+    VEC_RESERVE(env, s->t.def_strings, preset->t.def_strings.n);
+    if (preset->t.def_strings.n) memcpy(s->t.def_strings.v, preset->t.def_strings.v, preset->t.def_strings.n * sizeof *s->t.def_strings.v);
+    s->t.def_strings.n = preset->t.def_strings.n;
+}
+
+static void state_counts(const State *s, u64 *counts) {
+    counts[COUNT_ROWS] = batch_rows(&s->b);
+    counts[COUNT_SPANS] = s->b.kinds[KIND_SPAN].shape.n;
+    counts[COUNT_MESSAGES] = s->b.messages.n;
+    counts[COUNT_TRACES] = s->traces.n ? s->traces.n - 1 : 0;
+    counts[COUNT_PATHS] = s->t.paths.n;
+    counts[COUNT_SCHEMAS] = s->t.def_schemas.n;
+    counts[COUNT_STRINGS] = s->t.def_strings.n - s->t.preset->def_strings.n;
+    counts[COUNT_ATOMS] = s->n_serials;
+    counts[COUNT_CONTEXTS] = s->x.index.n;
+}
+
+#endif

@@ -1,0 +1,43 @@
+#ifndef TZ_WRITE_H
+#define TZ_WRITE_H
+
+#include "batch.h"
+
+/* How the records of one shape and path become bytes: what is constant between holes is one run of bytes. */
+typedef struct {
+    u8 kind;   /* STEP_* */
+    u8 op;     /* STEP_COLUMN: which */
+    u32 n;     /* STEP_BYTES: how many; STEP_OPEN: steps up to its STEP_CLOSE */
+    const u8 *p;
+} Step;
+
+typedef struct {
+    u32 first, n, fixed, has_open; /* fixed: bytes that every record has */
+} Program;
+
+typedef struct {
+    Tables *t;
+    VEC(Step) steps;
+    Bytes run;
+    VEC(Program) programs;
+    Map index; /* shape, path -> program */
+    VEC(u64) size[N_KINDS]; /* body of each record, bytes */
+    U32s program[N_KINDS];
+    VEC(u64) message_size;
+    u64 generated; /* bytes of the records measured so far */
+} Writer;
+
+void writer_free(Writer *w);
+void writer_reset(Writer *w); /* when the tables begin anew */
+
+/* Lays out all messages of the columns and returns their bytes in total. `message_size` then has each one's. */
+u64 writer_measure(Writer *w, const Batch *b);
+
+/* Writes what was measured. `to` has room for all of it. */
+void writer_write(Writer *w, const Batch *b, u8 *to);
+
+/* One span of the columns: its size, bytes, and then its bytes. */
+u64 writer_measure_span(Writer *w, const Batch *b, size_t row);
+void writer_write_span(Writer *w, const Batch *b, size_t row, u8 *to);
+
+#endif

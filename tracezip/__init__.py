@@ -1,0 +1,84 @@
+"""tracezip: OpenTelemetry traces, compressed without loss. FORMAT.md says how, README.md how well.
+
+Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tracezip._info import info
+    from tracezip.codec import Compressor, Decompressor, compress, decompress, is_tracezip, open
+    from tracezip.errors import (
+        ChecksumError,
+        FormatError,
+        InputError,
+        LimitError,
+        TracezipError,
+        TruncatedError,
+        UnsupportedError,
+        UsageError,
+    )
+    from tracezip.reader import Reader
+    from tracezip.srt import SpanRetrievalTree
+    from tracezip.writer import Writer
+
+    backend: str
+
+__all__ = [
+    "ChecksumError",
+    "Compressor",
+    "Decompressor",
+    "FormatError",
+    "InputError",
+    "LimitError",
+    "Reader",
+    "SpanRetrievalTree",
+    "TracezipError",
+    "TruncatedError",
+    "UnsupportedError",
+    "UsageError",
+    "Writer",
+    "__version__",
+    "backend",
+    "compress",
+    "decompress",
+    "info",
+    "is_tracezip",
+    "open",
+]
+
+_HOMES = {
+    "Compressor": "codec",
+    "Decompressor": "codec",
+    "Reader": "reader",
+    "SpanRetrievalTree": "srt",
+    "Writer": "writer",
+    "compress": "codec",
+    "decompress": "codec",
+    "info": "_info",
+    "is_tracezip": "codec",
+    "open": "codec",
+}
+"""Where each name is found when it is first asked for; all others are errors."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "backend":
+        value: Any = importlib.import_module("tracezip._backend").NAME
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(f"tracezip.{_HOMES[name]}"), name)
+    elif name in __all__:
+        value = getattr(importlib.import_module("tracezip.errors"), name)
+    else:
+        raise AttributeError(f"module 'tracezip' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,83 @@
+"""Which implementation of the narrow waist runs, decided once: TRACEZIP_BACKEND is `native` (default) or `reference`.
+
+There is no fallback: a backend that cannot be imported is an ImportError, never the other one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Protocol
+
+VARIABLE = "TRACEZIP_BACKEND"
+_MODULES = {"native": "tracezip._native", "reference": "tracezip.reference"}
+
+
+class BlockEncoder(Protocol):
+    """What the encoders of both backends can do. Their dictionaries live as long as a restart group."""
+
+    n_rows: int
+    """Records of all kinds that were added and are not encoded yet."""
+    n_spans: int
+    """Spans among them."""
+    n_messages: int
+    """Messages, or parts of them, that were added and are not encoded yet."""
+
+    def add(self, message: bytes, prefix: bytes = b"", skip: int = 0, continues: bool = False) -> None:
+        """One part: `prefix`, then `message` but for its first `skip` bytes; `continues` if more of it follows."""
+
+    def encode(self) -> tuple[bytes, ...]:
+        """The sections, in the order of `block.SECTIONS`, of all that was added; then nothing is pending."""
+
+    def reset(self) -> None:
+        """Begins a restart group: all dictionaries are forgotten. Only with nothing pending."""
+
+    def statistics(self) -> dict[str, int]:
+        """Counts of the restart group so far."""
+
+
+class BlockDecoder(Protocol):
+    """What the decoders of both backends can do. One that has raised is dead until `reset`."""
+
+    def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[bytes, list[int], list[bool]]:
+        """The parts of a block, concatenated; their sizes; whether each continues in the next.
+
+        Raises FormatError if `n_bytes` is not the size of the parts, or the sections are not what they should be.
+        """
+
+    def reset(self) -> None:
+        """Begins a restart group: all dictionaries are forgotten."""
+
+    def statistics(self) -> dict[str, int]:
+        """Counts of the restart group so far, `spans` and `traces` among them."""
+
+
+def _load() -> ModuleType:
+    chosen = os.environ.get(VARIABLE, "native")
+    if chosen not in _MODULES:
+        raise ImportError(f"{VARIABLE} is {chosen!r}; set it to native or reference, or unset it for native")
+    try:
+        module = importlib.import_module(_MODULES[chosen])
+    except ImportError as error:
+        raise ImportError(_unusable(chosen, str(error)), name=error.name, path=error.path) from error
+    if chosen != module.NAME:
+        raise ImportError(_unusable(chosen, f"{_MODULES[chosen]} says that it is {module.NAME!r}"))
+    return module
+
+
+def _unusable(chosen: str, reason: str) -> str:
+    other = " or choose the slow one with TRACEZIP_BACKEND=reference" if chosen == "native" else ""
+    return f"the {chosen} backend of tracezip cannot be imported: {reason}; install tracezip again{other}"
+
+
+_module = _load()
+
+NAME: str = _module.NAME
+Encoder: Callable[[Sequence[bytes], int, int], BlockEncoder] = _module.Encoder
+"""Encoder(preset strings, dictionary_threshold, level)."""
+Decoder: Callable[[Sequence[bytes]], BlockDecoder] = _module.Decoder
+"""Decoder(preset strings)."""
+count_spans: Callable[[bytes | memoryview, int], int] = _module.count_spans
+"""The spans in the fields of a message (level 0), a ResourceSpans (1) or a ScopeSpans (2); never too few."""

@@ -1,0 +1,296 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
+"""The binding: checks what it is given, lets the kernels in csrc/ run without the GIL, and raises what they report.
+
+The same names as tracezip.reference; tracezip/_backend.py describes them.
+"""
+
+import os
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from tracezip.errors import UsageError, damaged_section, section_beyond_limits
+from tracezip.varint import pack_varint
+
+NAME = "native"
+
+cdef extern from "encode.h" nogil:
+    ctypedef struct Preset:
+        pass
+    ctypedef struct CEncoder "Encoder":
+        pass
+    ctypedef struct Section:
+        const uint8_t *p
+        size_t n
+    enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, N_COLUMNS
+    Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
+    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level)
+    void encoder_free(CEncoder *e)
+    int encoder_reset(CEncoder *e)
+    int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more)
+    int encoder_encode(CEncoder *e, Section *sections)
+    ctypedef struct U64s:
+        const uint64_t *v
+        size_t n
+    ctypedef struct U32s:
+        const uint32_t *v
+        size_t n
+    ctypedef struct Batch:
+        U64s trace_hi, trace_lo, span_id, parent_id, start, end, event_time
+        U32s n_scopes, n_spans, n_events, n_links
+    Batch *encoder_batch(CEncoder *e)
+    int encoder_measure_span(CEncoder *e, size_t row, uint64_t *n_bytes)
+    int encoder_write_span(CEncoder *e, size_t row, uint8_t *to)
+    void encoder_counts(const CEncoder *e, uint64_t *counts)
+
+cdef extern from "decode.h" nogil:
+    ctypedef struct CDecoder "Decoder":
+        pass
+    ctypedef struct Input:
+        const uint8_t *p
+        size_t n
+    CDecoder *decoder_new(const Preset *preset)
+    void decoder_free(CDecoder *d)
+    int decoder_reset(CDecoder *d)
+    int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, const char **where)
+    int decoder_write(CDecoder *d, uint8_t *to, const char **where)
+    size_t decoder_messages(const CDecoder *d)
+    void decoder_message(const CDecoder *d, size_t i, uint64_t *n_bytes, int *more)
+    void decoder_counts(const CDecoder *d, uint64_t *counts)
+
+cdef extern from "count.h" nogil:
+    uint64_t c_count_spans "count_spans" (const uint8_t *p, size_t n, uint32_t level)
+
+cdef extern from "state_counts.h" nogil:
+    enum: N_COUNTS, COUNT_ROWS, COUNT_SPANS, COUNT_MESSAGES
+
+COUNTS = ("rows", "spans", "messages", "traces", "paths", "schemas", "strings", "atoms", "contexts")
+
+
+def count_spans(const uint8_t[::1] data not None, uint32_t level):
+    """The spans in the fields of a message (level 0), a ResourceSpans (1) or a ScopeSpans (2); never too few."""
+    cdef size_t n = data.shape[0]
+    cdef uint64_t count
+    if level > 2:
+        raise ValueError(f"level is {level}, there are 0, 1 and 2")
+    if n == 0:
+        return 0
+    with nogil:
+        count = c_count_spans(&data[0], n, level)
+    return count
+
+
+cdef class _Preset:
+    """Preset strings, packed once for the process; never freed, for encoders point into them."""
+    cdef Preset *c
+
+
+cdef object _last_strings = None
+cdef _Preset _last_preset = None
+cdef uint64_t _seed = int.from_bytes(os.urandom(8), "little")
+
+
+cdef _Preset _preset(object strings):
+    """The table of these strings. Hash tables are seeded once for the process; nothing written depends on the seed."""
+    global _last_strings, _last_preset
+    cdef bytes packed
+    cdef _Preset preset
+    if strings is not _last_strings:
+        packed = b"".join([pack_varint(len(text)) + text for text in strings])
+        preset = _Preset.__new__(_Preset)
+        preset.c = preset_new(<const uint8_t *>PyBytes_AS_STRING(packed), len(packed), _seed)
+        if preset.c == NULL:
+            raise MemoryError("no memory for the preset strings")
+        _last_strings, _last_preset = strings, preset
+    return _last_preset
+
+
+cdef object _fail(int code, const char *where):
+    if code == TZ_NO_MEMORY:
+        return MemoryError("no memory for a block")
+    name = where.decode("ascii") if where != NULL else "?"
+    if code == TZ_LIMIT:
+        return section_beyond_limits(name)
+    return damaged_section(name)
+
+
+cdef dict _counted(const uint64_t *counts):
+    return {name: counts[i] for i, name in enumerate(COUNTS)}
+
+
+cdef bytes _wide(const U64s *c):
+    return PyBytes_FromStringAndSize(<const char *>c.v, c.n * 8)
+
+
+cdef bytes _narrow(const U32s *c):
+    return PyBytes_FromStringAndSize(<const char *>c.v, c.n * 4)
+
+
+cdef class Encoder:
+    """Messages of OTLP protobuf to the sections of blocks; its dictionaries live until `reset`.
+
+    preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
+    level: 1 (fastest) to 9 (smallest).
+    """
+    cdef CEncoder *_c
+    cdef _Preset _strings
+
+    def __cinit__(self, preset, uint32_t dictionary_threshold, uint32_t level):
+        self._strings = _preset(preset)
+        self._c = encoder_new(self._strings.c, dictionary_threshold, level)
+        if self._c == NULL:
+            raise MemoryError("no memory for an encoder")
+
+    def __dealloc__(self):
+        encoder_free(self._c)
+
+    cdef _check(self, int code):
+        if code == TZ_OK:
+            return
+        encoder_free(self._c)
+        self._c = NULL
+        raise _fail(code, NULL)
+
+    cdef _alive(self):
+        if self._c == NULL:
+            raise UsageError("this encoder has failed before; make a new one")
+
+    def add(self, const uint8_t[::1] message not None, bytes prefix not None=b"", uint64_t skip=0, bint continues=False):
+        self._alive()
+        cdef const uint8_t *p = &message[0] if message.shape[0] else NULL
+        cdef size_t n = message.shape[0], prefix_n = len(prefix)
+        cdef const uint8_t *q = <const uint8_t *>PyBytes_AS_STRING(prefix)
+        cdef int code
+        if skip > n:
+            raise ValueError(f"skip is {skip}, the message has {n} bytes")
+        with nogil:
+            code = encoder_add(self._c, p, n, q, prefix_n, skip, continues)
+        self._check(code)
+
+    def encode(self):
+        self._alive()
+        cdef Section sections[N_SECTIONS]
+        cdef int code
+        with nogil:
+            code = encoder_encode(self._c, sections)
+        self._check(code)
+        return tuple([PyBytes_FromStringAndSize(<const char *>sections[i].p, sections[i].n) for i in range(N_SECTIONS)])
+
+    def reset(self):
+        self._alive()
+        self._check(encoder_reset(self._c))
+
+    cdef uint64_t _count(self, int which) except? 0:
+        cdef uint64_t counts[N_COUNTS]
+        self._alive()
+        encoder_counts(self._c, counts)
+        return counts[which]
+
+    @property
+    def n_rows(self):
+        return self._count(COUNT_ROWS)
+
+    @property
+    def n_spans(self):
+        return self._count(COUNT_SPANS)
+
+    @property
+    def n_messages(self):
+        return self._count(COUNT_MESSAGES)
+
+    def span(self, size_t row):
+        """A pending span as it was added: one OTLP Span message."""
+        cdef uint64_t n = 0
+        if row >= self._count(COUNT_SPANS):
+            raise IndexError(f"span {row} of {self.n_spans} pending ones")
+        self._check(encoder_measure_span(self._c, row, &n))
+        out = PyBytes_FromStringAndSize(NULL, n)
+        self._check(encoder_write_span(self._c, row, <uint8_t *>PyBytes_AS_STRING(out)))
+        return out
+
+    def columns(self):
+        """The pending rows: the name of each column -> its values as native-endian bytes of uint64 or uint32."""
+        self._alive()
+        cdef Batch *b = encoder_batch(self._c)
+        return {
+            "trace_hi": _wide(&b.trace_hi), "trace_lo": _wide(&b.trace_lo), "span_id": _wide(&b.span_id),
+            "parent_id": _wide(&b.parent_id), "start": _wide(&b.start), "end": _wide(&b.end),
+            "event_time": _wide(&b.event_time), "n_scopes": _narrow(&b.n_scopes), "n_spans": _narrow(&b.n_spans),
+            "n_events": _narrow(&b.n_events), "n_links": _narrow(&b.n_links),
+        }
+
+    def statistics(self):
+        cdef uint64_t counts[N_COUNTS]
+        self._alive()
+        encoder_counts(self._c, counts)
+        return _counted(counts)
+
+
+cdef class Decoder:
+    """The sections of blocks to messages; its dictionaries live until `reset`."""
+    cdef CDecoder *_c
+    cdef _Preset _strings
+
+    def __cinit__(self, preset):
+        self._strings = _preset(preset)
+        self._begin()
+
+    cdef _begin(self):
+        self._c = decoder_new(self._strings.c)
+        if self._c == NULL:
+            raise MemoryError("no memory for a decoder")
+
+    def __dealloc__(self):
+        decoder_free(self._c)
+
+    cdef _check(self, int code, const char *where):
+        if code == TZ_OK:
+            return
+        decoder_free(self._c)
+        self._c = NULL
+        raise _fail(code, where)
+
+    def decode(self, sections, uint64_t n_bytes):
+        cdef Input inputs[N_SECTIONS]
+        cdef const uint8_t[::1] view
+        cdef const char *where = NULL
+        cdef int code, more = 0, i
+        cdef uint64_t size = 0
+        if self._c == NULL:
+            raise UsageError("this decoder has failed before; reset it")
+        if len(sections) != N_SECTIONS:
+            raise ValueError(f"a block has {N_SECTIONS} sections, not {len(sections)}")
+        held = []
+        for i in range(N_SECTIONS):
+            view = sections[i]
+            held.append(view)
+            inputs[i].p = &view[0] if view.shape[0] else <const uint8_t *>b""
+            inputs[i].n = view.shape[0]
+        with nogil:
+            code = decoder_read(self._c, inputs, n_bytes, &where)
+        self._check(code, where)
+        out = PyBytes_FromStringAndSize(NULL, n_bytes)
+        cdef uint8_t *to = <uint8_t *>PyBytes_AS_STRING(out)
+        with nogil:
+            code = decoder_write(self._c, to, &where)
+        self._check(code, where)
+        sizes, continues = [], []
+        for i in range(<int>decoder_messages(self._c)):
+            decoder_message(self._c, i, &size, &more)
+            sizes.append(size)
+            continues.append(more != 0)
+        return out, sizes, continues
+
+    def reset(self):
+        if self._c == NULL:
+            self._begin()
+        elif decoder_reset(self._c) != TZ_OK:
+            raise MemoryError("no memory for a decoder")
+
+    def statistics(self):
+        cdef uint64_t counts[N_COUNTS]
+        if self._c == NULL:
+            raise UsageError("this decoder has failed before; reset it")
+        decoder_counts(self._c, counts)
+        return _counted(counts)

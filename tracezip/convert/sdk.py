@@ -1,0 +1,224 @@
+"""Spans of the OpenTelemetry Python SDK -> OTLP protobuf bytes, by duck typing: the SDK is not imported.
+
+The result is what the SDK's own OTLP exporter makes of the same spans, with what that one drops: the trace state of
+links and the W3C trace flags of spans and links. Where it fails and loses the batch, as on a name that is no string
+or an unpaired surrogate, this keeps what can be kept. Values follow "Mapping Arbitrary Data to OTLP AnyValue" of the
+OpenTelemetry specification: integers beyond 64 bits and objects of other types become strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tracezip.convert.schema import FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE, FLAG_TRACE_FLAGS_MASK, MAX_DEPTH, ROOT
+from tracezip.convert.wire import WRITERS
+from tracezip.errors import InputError
+
+_KINDS = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
+"""The SDK's SpanKind by name -> OTLP's, which has 0 for unspecified."""
+
+_ATTRIBUTE_DEPTH = 5
+"""A span's attribute values are this many messages below the root; those of events and links one more."""
+
+_Scopes = dict[tuple[bytes, str], list[bytes]]
+
+
+def encode_spans(spans: Iterable[Any]) -> bytes:
+    """The spans as one OTLP protobuf message, grouped by resource and scope in the order of their first spans.
+
+    Resources and scopes are the same when they are encoded the same. Raises InputError with the number of the span if
+    one is not a span of the SDK, or has a value that OTLP cannot express.
+    """
+    groups: dict[tuple[bytes, str], _Scopes] = {}
+    heads = _Heads()
+    for index, span in enumerate(spans):
+        try:
+            scopes = groups.setdefault(heads.of_resource(span.resource), {})
+            scopes.setdefault(heads.of_scope(span.instrumentation_scope), []).append(encode_span(span))
+        except InputError as error:
+            raise InputError(f"span {index}: {error}") from error
+        except Exception as error:
+            raise InputError(f"span {index} is not a span of the OpenTelemetry SDK: {_reason(error)}") from error
+    resource_spans = [_resource_spans(*resource, scopes) for resource, scopes in groups.items()]
+    return WRITERS[ROOT].write({"resource_spans": resource_spans})
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def encode_span(span: Any) -> bytes:
+    """One ReadableSpan as an OTLP `Span` message; without its resource and scope, which stand outside of it."""
+    context, parent, status = span.get_span_context(), span.parent, span.status
+    return WRITERS["Span"].write(
+        {
+            **_ids(context),
+            "trace_state": _trace_state(context),
+            "parent_span_id": parent.span_id.to_bytes(8, "big") if parent else None,
+            "name": _text(span.name),
+            "kind": _KINDS[span.kind.name] if span.kind is not None else None,
+            "start_time_unix_nano": _nanoseconds(span.start_time),
+            "end_time_unix_nano": _nanoseconds(span.end_time),
+            "attributes": _attributes(span.attributes, _ATTRIBUTE_DEPTH),
+            "dropped_attributes_count": span.dropped_attributes,
+            "events": [_event(event) for event in span.events],
+            "dropped_events_count": span.dropped_events,
+            "links": [_link(link) for link in span.links],
+            "dropped_links_count": span.dropped_links,
+            "status": _status(status) if status is not None else None,
+            "flags": _flags(context, parent),
+        }
+    )
+
+
+class _Heads:
+    """Encodes each resource and scope object once. It keeps them alive, so that no two share an `id()`."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[Any, tuple[bytes, str]]] = {}
+
+    def of_resource(self, resource: Any) -> tuple[bytes, str]:
+        known = self._seen.get(id(resource))
+        if known is None:
+            known = self._seen[id(resource)] = resource, (_resource(resource), _text(resource.schema_url))
+        return known[1]
+
+    def of_scope(self, scope: Any) -> tuple[bytes, str]:
+        if not scope:
+            return b"", ""
+        known = self._seen.get(id(scope))
+        if known is None:
+            known = self._seen[id(scope)] = scope, (_scope(scope), _text(scope.schema_url))
+        return known[1]
+
+
+def _resource(resource: Any) -> bytes:
+    return WRITERS["Resource"].write({"attributes": _attributes(resource.attributes, _ATTRIBUTE_DEPTH)})
+
+
+def _scope(scope: Any) -> bytes:
+    attributes = getattr(scope, "attributes", None)  # the SDK has them since 1.24
+    return WRITERS["InstrumentationScope"].write(
+        {
+            "name": _text(scope.name),
+            "version": _text(scope.version),
+            "attributes": _attributes(attributes, _ATTRIBUTE_DEPTH),
+        }
+    )
+
+
+def _resource_spans(resource: bytes, schema_url: str, scopes: _Scopes) -> bytes:
+    scope_spans = [
+        WRITERS["ScopeSpans"].write({"scope": scope, "spans": spans, "schema_url": scope_schema_url})
+        for (scope, scope_schema_url), spans in scopes.items()
+    ]
+    return WRITERS["ResourceSpans"].write({"resource": resource, "scope_spans": scope_spans, "schema_url": schema_url})
+
+
+def _ids(context: Any) -> dict[str, bytes]:
+    """Empty for a span that was made without a context."""
+    if context is None:
+        return {}
+    return {"trace_id": context.trace_id.to_bytes(16, "big"), "span_id": context.span_id.to_bytes(8, "big")}
+
+
+def _trace_state(context: Any) -> str | None:
+    if context is None or not context.trace_state:
+        return None
+    return ",".join([f"{key}={value}" for key, value in context.trace_state.items()])
+
+
+def _flags(context: Any, remote: Any) -> int:
+    """The W3C flags of a span or link, and whether `remote`, its parent or its target, is in another process."""
+    trace_flags = int(context.trace_flags) & FLAG_TRACE_FLAGS_MASK if context is not None else 0
+    return trace_flags | FLAG_HAS_IS_REMOTE | (FLAG_IS_REMOTE if remote and remote.is_remote else 0)
+
+
+def _event(event: Any) -> bytes:
+    return WRITERS["Event"].write(
+        {
+            "time_unix_nano": _nanoseconds(event.timestamp),
+            "name": _text(event.name),
+            "attributes": _attributes(event.attributes, _ATTRIBUTE_DEPTH + 1),
+            "dropped_attributes_count": _dropped(event),
+        }
+    )
+
+
+def _link(link: Any) -> bytes:
+    return WRITERS["Link"].write(
+        {
+            **_ids(link.context),
+            "trace_state": _trace_state(link.context),
+            "attributes": _attributes(link.attributes, _ATTRIBUTE_DEPTH + 1),
+            "dropped_attributes_count": _dropped(link),
+            "flags": _flags(link.context, link.context),
+        }
+    )
+
+
+def _dropped(owner: Any) -> int:
+    """The attributes that an event or link lost to a limit; older SDKs count them in the attributes only."""
+    count = getattr(owner, "dropped_attributes", None)
+    return int(getattr(owner.attributes, "dropped", 0) if count is None else count)
+
+
+def _status(status: Any) -> bytes:
+    return WRITERS["Status"].write({"message": _text(status.description), "code": status.status_code.value})
+
+
+def _nanoseconds(time: int | None) -> int | None:
+    if time is not None and not 0 <= time < 1 << 64:
+        raise InputError(f"the time {time} is not a number of nanoseconds since 1970 that fits 64 bits")
+    return time
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _attributes(attributes: Mapping[str, Any] | None, depth: int) -> list[bytes]:
+    return [_key_value(key, value, depth) for key, value in attributes.items()] if attributes else []
+
+
+def _key_value(key: Any, value: Any, depth: int) -> bytes:
+    return WRITERS["KeyValue"].write({"key": _text(key), "value": _any_value(value, depth)})
+
+
+def _any_value(value: Any, depth: int) -> bytes:
+    """The value as an `AnyValue`, `depth` messages below the root. bool comes first: it is an int."""
+    if value is None:
+        return b""
+    if isinstance(value, bool):
+        return _choice("bool_value", value)
+    if isinstance(value, str):
+        return _choice("string_value", value)
+    if isinstance(value, int):
+        return _choice("int_value", value) if -(1 << 63) <= value < 1 << 63 else _choice("string_value", _digits(value))
+    if isinstance(value, float):
+        return _choice("double_value", value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _choice("bytes_value", bytes(value))
+    if isinstance(value, Mapping | Sequence):
+        return _container(value, depth)
+    return _choice("string_value", str(value))
+
+
+def _container(value: Mapping[Any, Any] | Sequence[Any], depth: int) -> bytes:
+    if depth >= MAX_DEPTH:
+        raise InputError(f"an attribute value is nested so that its messages are more than {MAX_DEPTH} deep")
+    if isinstance(value, Mapping):
+        pairs = [_key_value(key, item, depth + 3) for key, item in value.items()]
+        return _choice("kvlist_value", WRITERS["KeyValueList"].write({"values": pairs}))
+    items = [_any_value(item, depth + 2) for item in value]
+    return _choice("array_value", WRITERS["ArrayValue"].write({"values": items}))
+
+
+def _digits(value: int) -> str:
+    """Python refuses to write integers of thousands of digits in decimal; those are written in hex."""
+    return str(value) if value.bit_length() < 10_000 else hex(value)
+
+
+def _choice(name: str, value: Any) -> bytes:
+    return WRITERS["AnyValue"].write({name: value})

@@ -1,0 +1,143 @@
+"""Cuts messages that are too large for a restart group into parts whose concatenation is the message.
+
+A part is `prefix + message[skip:]`. Where a message can be cut between two ResourceSpans, its parts are plain messages.
+A ResourceSpans that is too large is cut between its ScopeSpans, a ScopeSpans between its spans: such a part is put into
+a wrapper, a small valid message that repeats the resource and the scope, of which `skip` bytes are not emitted; the
+true bytes that belong there are the prefix. What cannot be walked is cut anywhere, as prefixes of empty messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tracezip import _backend, limits
+from tracezip.varint import pack_varint
+from tracezip.walk import SPANS_LEVEL, UNIT, fields
+
+# Field 1, length-delimited, is the Resource of a ResourceSpans and the scope of a ScopeSpans.
+_CONTEXT = 0x0A
+
+
+class Part(NamedTuple):
+    message: bytes
+    prefix: bytes = b""
+    skip: int = 0
+    continues: bool = False
+    n_spans: int | None = None
+    """No less than its spans; None if nobody has counted them."""
+
+    def fits(self, n_spans: int) -> bool:
+        """Whether it has no more spans than this."""
+        return has_at_most(self.message, n_spans) if self.n_spans is None else self.n_spans <= n_spans
+
+    @property
+    def n_bytes(self) -> int:
+        """What it stands for in the OTLP bytes."""
+        return len(self.prefix) + len(self.message) - self.skip
+
+
+def split(message: bytes) -> Iterator[Part]:
+    """The parts of a message, at least one; a message that is not too large is one part."""
+    if len(message) <= limits.PART_BYTES and has_at_most(message, limits.MAX_GROUP_SPANS):
+        yield Part(message)
+        return
+    parts = _Cutter(message).parts()
+    last = next(parts)
+    for part in parts:
+        yield last._replace(continues=True)
+        last = part
+    yield last
+
+
+def has_at_most(message: bytes, n_spans: int) -> bool:
+    """Whether a message has no more spans than this. A span takes two bytes at least: few messages are walked."""
+    return len(message) // 2 <= n_spans or _backend.count_spans(message, 0) <= n_spans
+
+
+class _Cutter:
+    """Walks one message, outermost level first. `_prefix` is what has been passed and is not yet in a part."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._prefix = b""
+
+    def parts(self) -> Iterator[Part]:
+        yield from self._cut(0, len(self._data), ())
+        if self._prefix:
+            yield self._part(b"", 0)
+
+    def _cut(self, at: int, stop: int, contexts: tuple[bytes, ...]) -> Iterator[Part]:
+        """Cuts what stands between two positions, which is `len(contexts)` levels deep, into regions of whole fields.
+
+        `contexts` are the resource and the scope that enclose it, as far as they stand before it.
+        """
+        level = len(contexts)
+        region = _Region(at)
+        context = b""
+        for tag, start, value, end in fields(self._data, at, stop):
+            at = end
+            n_spans = self._n_spans(value, end, level) if tag == UNIT[level] else 0
+            if self._is_too_large(tag, end - start, n_spans, level):
+                yield from self._region(region, start, contexts)
+                yield from self._inside(tag, start, value, end, (*contexts, context))
+                region = _Region(end, context)
+            elif region.would_overflow(end, n_spans):
+                yield from self._region(region, start, contexts)
+                region = _Region(start, context)
+            region.n_spans += 0 if region.start == end else n_spans
+            if tag == _CONTEXT and level and end - start <= limits.MAX_CONTEXT_BYTES:
+                context = self._data[start:end]
+        yield from self._region(region, at, contexts)
+        yield from self._raw(at, stop)
+
+    def _n_spans(self, value: int, end: int, level: int) -> int:
+        if level == SPANS_LEVEL:
+            return 1
+        return _backend.count_spans(memoryview(self._data)[value:end], level + 1)
+
+    def _is_too_large(self, tag: int, n_bytes: int, n_spans: int, level: int) -> bool:
+        can_be_cut = tag == UNIT[level] and level < SPANS_LEVEL
+        limit = limits.PART_BYTES if can_be_cut else limits.MAX_PART_BYTES
+        return n_bytes > limit or n_spans > limits.MAX_GROUP_SPANS
+
+    def _inside(self, tag: int, start: int, value: int, end: int, contexts: tuple[bytes, ...]) -> Iterator[Part]:
+        if tag == UNIT[len(contexts) - 1] and len(contexts) <= SPANS_LEVEL:
+            self._prefix += self._data[start:value]
+            yield from self._cut(value, end, contexts)
+        else:
+            yield from self._raw(start, end)
+
+    def _region(self, region: _Region, end: int, contexts: tuple[bytes, ...]) -> Iterator[Part]:
+        """The part for the fields of a region, in the wrapper that its level needs."""
+        if end == region.start:
+            return
+        content = self._data[region.start : end]
+        before = [*contexts[1:], region.context][: len(contexts)]
+        message = content
+        for level in range(len(contexts), 0, -1):
+            message = before[level - 1] + message
+            message = pack_varint(UNIT[level - 1]) + pack_varint(len(message)) + message
+        yield self._part(message, len(message) - len(content), region.n_spans)
+
+    def _raw(self, start: int, stop: int) -> Iterator[Part]:
+        for at in range(start, stop, limits.PART_BYTES):
+            self._prefix += self._data[at : min(at + limits.PART_BYTES, stop)]
+            yield self._part(b"", 0)
+
+    def _part(self, message: bytes, skip: int, n_spans: int = 0) -> Part:
+        prefix, self._prefix = self._prefix, b""
+        return Part(message, prefix, skip, n_spans=n_spans)
+
+
+class _Region:
+    """Neighbouring fields that go into one part."""
+
+    def __init__(self, start: int, context: bytes = b"") -> None:
+        self.start = start
+        self.context = context
+        """The resource or scope that stands before it in the same ResourceSpans or ScopeSpans."""
+        self.n_spans = 0
+
+    def would_overflow(self, end: int, n_spans: int) -> bool:
+        return end - self.start > limits.PART_BYTES or self.n_spans + n_spans > limits.MAX_GROUP_SPANS

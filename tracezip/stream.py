@@ -1,0 +1,347 @@
+"""One stream: OTLP messages to frames and back. Knows nothing of files. FORMAT.md, "Streams"."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+import xxhash
+
+from tracezip import _backend, limits
+from tracezip.block import SECTIONS, Block, BlockHeader, UnzstdStage, ZstdStage, pack_block, read_block
+from tracezip.container import (
+    BLOCK,
+    END,
+    HEADER,
+    OPTIONAL,
+    Frame,
+    Totals,
+    checksum_of,
+    pack_end,
+    pack_frame,
+    pack_header,
+    read_end,
+    read_header,
+)
+from tracezip.errors import (
+    ChecksumError,
+    FormatError,
+    InputError,
+    LimitError,
+    TracezipError,
+    TruncatedError,
+    UnsupportedError,
+)
+from tracezip.split import Part, split
+
+OUTPUT_LIMIT = "output-limit"
+"""The code of the LimitError for more output than the caller allows, which is no damage."""
+
+
+@functools.cache
+def preset() -> tuple[bytes, ...]:
+    """The strings every dictionary begins with, those of format version 1."""
+    text = resources.files("tracezip").joinpath("_preset.txt").read_bytes()
+    return tuple(text.split(b"\n")[:-1])
+
+
+def checked_option(name: str, value: object, low: int, high: int) -> int:
+    """A whole number from `low` to `high`; raises InputError for anything else."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(f"{name} must be a whole number, not a {type(value).__name__}", code="argument") from None
+    if not low <= number <= high:
+        raise InputError(f"{name} must be from {low} to {high}, not {number}", code="argument")
+    return number
+
+
+class StreamEncoder:
+    """Messages in, frames out. `chained`: blocks of a restart group build on each other; else each stands alone."""
+
+    def __init__(
+        self, level: int, dictionary_threshold: int, facts: Mapping[str, Any] | None = None, *, chained: bool = False
+    ) -> None:
+        level = checked_option("level", level, limits.MIN_LEVEL, limits.MAX_LEVEL)
+        threshold = checked_option("dictionary_threshold", dictionary_threshold, 1, limits.MAX_DICTIONARY_THRESHOLD)
+        self.header = pack_header(facts or {})
+        """The frame that stands before all others."""
+        self._encoder = _backend.Encoder(preset(), threshold, level)
+        self._zstd = ZstdStage(level)
+        self._chained = chained
+        self._totals = Totals()
+        self._n_parts = 0  # pending, as are the next two
+        self._n_bytes = 0
+        self._hash = xxhash.xxh3_64()
+        self._inside = False  # the next part goes on with a message
+        self._block_begins_inside = False
+        self._new_group()
+
+    @property
+    def totals(self) -> Totals:
+        """Of everything that was added, also of what is not in a block yet."""
+        totals = dataclasses.replace(self._totals)
+        totals.add(0, 0, self._encoder.n_spans, self._n_bytes)
+        return totals
+
+    def add(self, message: bytes) -> Iterator[bytes]:
+        """Takes one message; gives the frames that became full. The iterator must be run to its end."""
+        if len(message) > limits.MAX_MESSAGE_BYTES:
+            raise InputError(f"a message of {len(message)} bytes, protobuf allows {limits.MAX_MESSAGE_BYTES}: split it")
+        for part in split(message):
+            yield from self._make_room(part)
+            self._add_part(part)
+            if self._is_full():
+                yield self.flush()
+        self._totals.n_messages += 1
+
+    def flush(self) -> bytes:
+        """The frame of what is pending; nothing if nothing is."""
+        if not self._n_parts:
+            return b""
+        frame = pack_frame(BLOCK, self._pack_pending())
+        self._n_parts = self._n_bytes = 0
+        self._hash.reset()
+        self._block_begins_inside = self._inside
+        if not self._chained:
+            self._new_group()
+        return frame
+
+    def end(self) -> bytes:
+        """The frame of what is pending, and the end record."""
+        return self.flush() + pack_end(self._totals)
+
+    def _make_room(self, part: Part) -> Iterator[bytes]:
+        """Ends the block if the part would not fit into it, and the restart group if it would not fit into that."""
+        if self._n_parts and self._n_bytes + part.n_bytes > limits.BLOCK_BYTES:
+            yield self.flush()
+        n_free_spans = limits.MAX_GROUP_SPANS - self._n_group_spans - self._encoder.n_spans
+        n_free_bytes = limits.MAX_GROUP_BYTES - self._n_group_bytes - self._n_bytes
+        fits = part.n_bytes <= n_free_bytes and self._chain < limits.MAX_GROUP_BLOCKS
+        if not (fits and part.fits(n_free_spans)):
+            yield self.flush()
+            self._new_group()
+
+    def _new_group(self) -> None:
+        self._encoder.reset()
+        self._chain = self._n_group_spans = self._n_group_bytes = 0
+
+    def _add_part(self, part: Part) -> None:
+        self._encoder.add(part.message, part.prefix, part.skip, part.continues)
+        self._hash.update(part.prefix)
+        self._hash.update(memoryview(part.message)[part.skip :])
+        self._n_parts += 1
+        self._n_bytes += part.n_bytes
+        self._inside = part.continues
+
+    def _is_full(self) -> bool:
+        return (
+            self._encoder.n_spans >= limits.BLOCK_SPANS
+            or self._encoder.n_rows >= limits.BLOCK_ROWS
+            or self._n_parts >= limits.MAX_BLOCK_PARTS
+        )
+
+    def _pack_pending(self) -> bytes:
+        n_spans, checksum = self._encoder.n_spans, self._hash.intdigest() & 0xFFFFFFFF
+        sections = self._encoder.encode()
+        header = BlockHeader(self._chain, self._block_begins_inside, self._n_parts, n_spans, self._n_bytes, checksum)
+        self._chain += 1
+        self._n_group_spans += n_spans
+        self._n_group_bytes += self._n_bytes
+        self._totals.add(1, 0, n_spans, self._n_bytes)
+        return pack_block(header, sections, self._zstd)
+
+
+class StreamDecoder:
+    """Frames in, messages out: any number of streams, one after the other."""
+
+    def __init__(self, max_output_size: int | None, *, counts_traces: bool = False) -> None:
+        if max_output_size is not None:
+            checked_option("max_output_size", max_output_size, 0, sys.maxsize)
+        self._max_output_bytes = max_output_size
+        self._n_output_before = 0
+        self._counts_traces = counts_traces
+        self._decoder = _backend.Decoder(preset())
+        self._unzstd = UnzstdStage()
+        self.facts: dict[str, Any] | None = None
+        """What the header of the first stream says; None before it is read."""
+        self.frame_may_be_good = False
+        """The error was about what stands before the frame: after `recover` it is worth feeding again."""
+        self.n_streams = 0
+        self.n_groups = 0
+        self.n_traces = 0
+        """Summed over restart groups: a trace that is in two counts twice. Only if `counts_traces`."""
+        self.section_bytes: Counter[str] = Counter()
+        self.totals = Totals()
+        """Of all streams."""
+        self._in_stream = False
+        self._stream = Totals()  # of the stream at hand, to be compared with its end record
+        self._is_damaged = False  # something of the stream at hand was passed over
+        self._chain: int | None = None  # of the block that must come next, None: it must begin a restart group
+        self._n_group_spans = self._n_group_bytes = self._n_group_traces = 0
+        self._unfinished: list[bytes] = []  # parts of a message that goes on
+        self._n_unfinished_bytes = 0
+        self._may_be_rest = False
+
+    def fact(self, name: str) -> dict[str, Any]:
+        """A map in the header of the first stream; an empty one if it is not there."""
+        fact = (self.facts or {}).get(name)
+        return fact if isinstance(fact, dict) else {}
+
+    def feed(self, frame: Frame) -> list[bytes]:
+        """The messages that became whole. Raises TracezipError with the offset of the frame."""
+        self.frame_may_be_good = False
+        try:
+            return self._feed(frame)
+        except MemoryError:
+            raise LimitError(f"not enough memory for the block at byte {frame.offset}", offset=frame.offset) from None
+        except TracezipError as error:
+            if error.offset is None:
+                error.offset = frame.offset
+                error.args = (f"the frame at byte {frame.offset}: {error}",)
+            raise
+
+    def begin_output(self) -> None:
+        """The output limit counts from here."""
+        self._n_output_before = self.totals.n_bytes
+
+    @property
+    def is_inside_message(self) -> bool:
+        return bool(self._unfinished)
+
+    def finish(self, offset: int) -> None:
+        """The input ends here: raises TruncatedError if a stream does not."""
+        if not offset:
+            raise TruncatedError("there is no data at all, and even an archive of nothing has some", offset=0)
+        if self._in_stream:
+            raise self._no_end(offset)
+
+    def recover(self) -> None:
+        """Something was passed over: goes on at the next restart group, without what is missing."""
+        self._chain = None
+        self._is_damaged = self._may_be_rest = True
+        self._unfinished = []
+
+    def _feed(self, frame: Frame) -> list[bytes]:
+        if frame.kind == HEADER:
+            self._begin(frame)
+        elif not self._in_stream and not self._is_damaged and not (frame.kind & OPTIONAL and self.n_streams):
+            self.frame_may_be_good = True
+            raise FormatError(f"no stream begins at byte {frame.offset}: a part of the data is missing")
+        elif frame.kind == BLOCK:
+            return self._block(frame)
+        elif frame.kind == END:
+            self._end(frame)
+        elif not frame.kind & OPTIONAL:
+            raise UnsupportedError(f"the part of kind {frame.kind:#04x} is new to this tracezip: upgrade tracezip")
+        return []
+
+    def _begin(self, frame: Frame) -> None:
+        if self._in_stream and not self._is_damaged:
+            self._in_stream = False
+            self.frame_may_be_good = True
+            raise self._no_end(frame.offset)
+        facts = read_header(frame)
+        if self.facts is None:
+            self.facts = facts
+        self.n_streams += 1
+        self._in_stream = True
+        self._is_damaged = self._may_be_rest = False
+        self._stream = Totals()
+        self._chain = None
+
+    def _no_end(self, offset: int) -> TruncatedError:
+        return TruncatedError(
+            f"the stream has no end record before byte {offset}: it is cut short, or still being written; "
+            "everything before that was read",
+            offset=offset,
+        )
+
+    def _end(self, frame: Frame) -> None:
+        stated = read_end(frame)
+        if not self._is_damaged and (stated != self._stream or self._unfinished):
+            raise FormatError(f"the stream should have {stated}, but has {self._stream}: a part of it is missing")
+        self._in_stream = self._is_damaged = False
+
+    def _block(self, frame: Frame) -> list[bytes]:
+        block = read_block(frame.body)
+        header = block.header
+        self._check_place(header)
+        self._check_output(header.n_bytes)
+        if not header.chain:
+            self._decoder.reset()
+        data, sizes, continues = self._decoder.decode(self._unzstd.sections(block), header.n_bytes)
+        if len(sizes) != header.n_parts:
+            raise FormatError(f"the block has {len(sizes)} parts and not the {header.n_parts} that it says")
+        if checksum_of(data) != header.checksum:
+            raise ChecksumError("the decoded block does not match its checksum: the data is damaged")
+        self._in_stream = True
+        messages = self._joined(header, data, sizes, continues)
+        self._count(block, len(messages))
+        return messages
+
+    def _check_place(self, header: BlockHeader) -> None:
+        if header.chain and header.chain != self._chain:
+            raise FormatError("the block does not follow the one before it: a part of the data is missing")
+        if header.continued != bool(self._unfinished) and not (self._may_be_rest and header.continued):
+            raise FormatError("the block does not go on where the one before it ends: a part of the data is missing")
+        if not header.chain:
+            self._n_group_spans = self._n_group_bytes = self._n_group_traces = 0
+        self._n_group_spans += header.n_spans
+        self._n_group_bytes += header.n_bytes
+        over = self._n_group_spans > limits.MAX_GROUP_SPANS or self._n_group_bytes > limits.MAX_GROUP_BYTES
+        if over or header.chain >= limits.MAX_GROUP_BLOCKS:
+            raise LimitError("the restart group is larger than the format allows")
+
+    def _check_output(self, n_bytes: int) -> None:
+        n_output = self.totals.n_bytes - self._n_output_before + n_bytes
+        if self._max_output_bytes is not None and n_output > self._max_output_bytes:
+            raise LimitError(
+                f"the output is more than {self._max_output_bytes} bytes: raise max_output_size if you trust the data",
+                code=OUTPUT_LIMIT,
+            )
+
+    def _joined(self, header: BlockHeader, data: bytes, sizes: list[int], continues: list[bool]) -> list[bytes]:
+        """The messages that end in this block. Of one whose beginning was passed over, the rest is dropped."""
+        is_rest = header.continued and not self._unfinished
+        messages, at = [], 0
+        for size, goes_on in zip(sizes, continues, strict=True):
+            if not is_rest:
+                self._begin_or_go_on(data[at : at + size])
+            if not goes_on and not is_rest:
+                messages.append(self._finished())
+            is_rest = is_rest and goes_on
+            at += size
+        if at != len(data):
+            raise FormatError("the sizes of the parts do not add up to the block")
+        self._may_be_rest = is_rest
+        return messages
+
+    def _begin_or_go_on(self, part: bytes) -> None:
+        self._n_unfinished_bytes = len(part) + (self._n_unfinished_bytes if self._unfinished else 0)
+        if self._n_unfinished_bytes > limits.MAX_MESSAGE_BYTES:
+            raise LimitError(f"a message is larger than {limits.MAX_MESSAGE_BYTES} bytes, the limit of protobuf")
+        self._unfinished.append(part)
+
+    def _finished(self) -> bytes:
+        parts, self._unfinished = self._unfinished, []
+        return b"".join(parts) if len(parts) > 1 else parts[0]
+
+    def _count(self, block: Block, n_messages: int) -> None:
+        header = block.header
+        self._chain = header.chain + 1
+        self.n_groups += not header.chain
+        for totals in (self.totals, self._stream):
+            totals.add(1, n_messages, header.n_spans, header.n_bytes)
+        for name, data in zip(SECTIONS, block.stored, strict=False):
+            self.section_bytes[name] += len(data)
+        if self._counts_traces:
+            n_traces = self._decoder.statistics()["traces"]
+            self.n_traces += n_traces - self._n_group_traces
+            self._n_group_traces = n_traces
