@@ -31,7 +31,7 @@ static inline u32 bit_probability(Bit b) {
 
 static inline Bit bit_adapt(Bit b, u32 one) {
     u32 n = b & 1023, p = b >> 10;
-    i64 gap = (i64)(one ? 0x3fffff : 0) - (i64)p;
+    i64 gap = (i64)((0 - one) & 0x3fffff) - (i64)p;
     p = (u32)((i64)p + ((gap * adapt_rate[n]) >> 16));
     return p << 10 | (n < BIT_LIMIT ? n + 1 : n);
 }
@@ -89,13 +89,10 @@ static void coder_end(Coder *c) {
 #define CODER_BIT(c, b, one) bit_step((c), &low_, &range_, (b), (one))
 
 TZ_INLINE u32 bit_step(Coder *c, u32 *low, u32 *range, Bit *b, u32 one) {
-    u32 bound = (*range >> PROBABILITY_BITS) * bit_probability(*b);
-    if (one) {
-        *range = bound;
-    } else {
-        coder_add(c, low, bound);
-        *range -= bound;
-    }
+    /* No branch: half of these bits cannot be foretold, by the processor neither. */
+    u32 bound = (*range >> PROBABILITY_BITS) * bit_probability(*b), zero = one - 1;
+    coder_add(c, low, bound & zero);
+    *range = bound + ((*range - 2 * bound) & zero);
     *b = bit_adapt(*b, one);
     coder_shift(c, low, range);
     return one;

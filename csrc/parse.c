@@ -134,7 +134,11 @@ static inline int push_field(Walk *w, Fields *f, u32 *atom, u32 a) {
     Tables *t = w->t;
     atom[f->n++] = a;
     f->node = trie_step(t, f->node, t->atoms.v[a].cls);
-    t->atoms.v[f->last].next = a;
+    Atom *last = &t->atoms.v[f->last];
+    if (last->next != a) {
+        last->next2 = last->next;
+        last->next = a;
+    }
     f->last = a;
     return 1;
 }
@@ -191,12 +195,19 @@ static const u8 *walk_new_field(Walk *w, u8 place, Fields *f, u32 *atom, u64 *co
     return push_field(w, f, atom, a) ? next : NULL;
 }
 
+/* Is this atom what stands at p? */
+static inline int guess_holds(const Atom *a, u8 place, u32 seen, const u8 *p, const u8 *end) {
+    return a->place == place && a->enc_n && a->enc_n <= (size_t)(end - p) && bytes_equal(a->enc, p, a->enc_n) && (!a->again || seen >> (a->again - 1) & 1);
+}
+
 /* Reads one field that is neither children nor a message within the record: first the guess, then in earnest. */
 static inline const u8 *walk_field(Walk *w, u8 place, Fields *f, u32 *atom, u64 *column, const u8 *p, const u8 *end) {
-    Tables *t = w->t;
-    u32 a = t->atoms.v[f->last].next;
-    const Atom *guess = &t->atoms.v[a];
-    if (guess->place == place && guess->enc_n && (!guess->again || f->seen >> (guess->again - 1) & 1) && guess->enc_n <= (size_t)(end - p) && bytes_equal(guess->enc, p, guess->enc_n)) {
+    const Tables *t = w->t;
+    const Atom *last = &t->atoms.v[f->last];
+    u32 a = last->next;
+    if (!guess_holds(&t->atoms.v[a], place, f->seen, p, end) && !guess_holds(&t->atoms.v[a = last->next2], place, f->seen, p, end)) a = 0;
+    if (a) {
+        const Atom *guess = &t->atoms.v[a];
         const u8 *next = p + guess->enc_n;
         if (guess->op >= OP_CHILDREN || take_column(f, column, guess->op, &next, end)) return push_field(w, f, atom, a) ? next : NULL;
     }

@@ -12,6 +12,7 @@ enum { PATH_COST = 12, NEW_PATHS_FREE = 8, CONDITIONS_TRIED = 4 };
 
 typedef struct {
     U32s rows, part, refined; /* of one schema in this block; rows: where their atoms start */
+    U32s group, group_path;   /* of each row of a kind: the rows with its path have its number; and that path + 1 */
     Map pairs;
     VEC(u64) mark;            /* of each atom: round << 32 | a number */
     u32 round;
@@ -22,6 +23,8 @@ static void desk_free(Desk *d) {
     VEC_FREE(d->rows);
     VEC_FREE(d->part);
     VEC_FREE(d->refined);
+    VEC_FREE(d->group);
+    VEC_FREE(d->group_path);
     VEC_FREE(d->mark);
     VEC_FREE(d->touched);
     VEC_FREE(d->first_row);
@@ -223,8 +226,23 @@ static int modes_serve(State *s, Desk *d, u32 schema) {
     return (u64)fresh * PATH_COST <= d->rows.n + (u64)PATH_COST * NEW_PATHS_FREE;
 }
 
+/* Numbers the parts that the schema's rows fell into: all rows of a part have one path. */
+static void group_rows(State *s, Desk *d, u32 schema) {
+    u32 base = (u32)d->group_path.n, most = 0;
+    size_t i = 0;
+    for (u32 row = d->first_row.v[schema]; row; row = d->next_row.v[row - 1]) {
+        u32 part = d->part.v[i++];
+        if (part >= most) most = part + 1;
+        d->group.v[row - 1] = base + part;
+    }
+    VEC_RESIZE(&s->t.env, d->group_path, base + most);
+}
+
 static void plan_modes(State *s, Desk *d, Plan *p, u32 kind) {
     list_rows(s, d, kind);
+    d->group_path.n = d->group.n = 0;
+    VEC_RESIZE(&s->t.env, d->group_path, 1); /* 0: a row of no group */
+    VEC_RESIZE(&s->t.env, d->group, s->b.kinds[kind].shape.n);
     for (size_t i = d->touched.n; i-- > 0;) {
         u32 schema = d->touched.v[i];
         Schema *q = &s->t.schemas.v[schema];
@@ -234,25 +252,31 @@ static void plan_modes(State *s, Desk *d, Plan *p, u32 kind) {
         else VEC_PUSH(&s->t.env, p->changed, schema);
         decide_modes(s, d, schema);
         s->t.schemas.v[schema].decided = 1;
+        group_rows(s, d, schema);
     }
 }
 
-static void plan_paths(State *s, Plan *p, u32 kind) {
+static u32 row_path(State *s, Plan *p, u32 kind, u32 schema, size_t row) {
+    u32 atoms[TZ_MAX_FIELDS];
+    row_path_atoms(s, kind, schema, row, atoms);
+    size_t known = s->t.paths.n;
+    u32 path = path_intern(&s->t, schema, atoms);
+    if (path == known) VEC_PUSH(&s->t.env, p->paths, path);
+    return path;
+}
+
+static void plan_paths(State *s, Desk *d, Plan *p, u32 kind) {
     Tables *t = &s->t;
     Records *r = &s->b.kinds[kind];
-    u32 atoms[TZ_MAX_FIELDS];
     VEC_RESIZE(&t->env, r->path, r->shape.n);
     for (size_t row = 0; row < r->shape.n; row++) {
-        u32 shape = r->shape.v[row], schema = t->shapes.v[shape].schema;
+        u32 shape = r->shape.v[row], *of_group = &d->group_path.v[d->group.v[row]];
         if (!t->shapes.v[shape].def) {
             t->shapes.v[shape].def = 1;
             VEC_PUSH(&t->env, p->shapes, shape);
         }
-        row_path_atoms(s, kind, schema, row, atoms);
-        size_t known = t->paths.n;
-        u32 path = path_intern(t, schema, atoms);
-        r->path.v[row] = path;
-        if (path == known) VEC_PUSH(&t->env, p->paths, path);
+        r->path.v[row] = *of_group ? *of_group - 1 : row_path(s, p, kind, t->shapes.v[shape].schema, row);
+        if (d->group.v[row]) *of_group = r->path.v[row] + 1;
     }
 }
 
@@ -306,14 +330,12 @@ static void plan_hole_atoms(State *s, Desk *d, Plan *p, u32 kind) {
     const Records *r = &s->b.kinds[kind];
     for (size_t row = 0; row < r->path.n; row++) {
         const Path *q = &t->paths.v[r->path.v[row]];
-        if (!q->n_holes) continue;
         const u8 *mode = t->modes.v + t->schemas.v[q->schema].modes;
-        for (u32 k = 0; k < t->schemas.v[q->schema].n_valued; k++) {
-            if (t->path_atoms.v[q->atoms + k] != NO_SLOT) continue;
-            u32 a = s->b.atoms.v[r->values.v[row] + k];
+        for (u32 k = 0; k < q->n_holes; k++) {
+            u32 slot = t->hole_slots.v[q->holes + k].slot, a = s->b.atoms.v[r->values.v[row] + slot];
             if (t->atoms.v[a].def || d->mark.v[a] >> 32 == d->round) continue;
             note_atom(s, p, a);
-            if (mode[k] == MODE_NUMBER || !atom_is_eligible(s, a)) continue;
+            if (mode[slot] == MODE_NUMBER || !atom_is_eligible(s, a)) continue;
             d->mark.v[a] = (u64)d->round << 32;
             VEC_PUSH(&t->env, p->atoms, a);
         }
@@ -348,8 +370,10 @@ static void plan_clear(Plan *p) { p->skeletons.n = p->schemas.n = p->changed.n =
 static void plan_block(State *s, Desk *d, Plan *p) {
     plan_clear(p);
     count_uses(s);
-    for (u32 kind = 0; kind < N_KINDS; kind++) plan_modes(s, d, p, kind);
-    for (u32 kind = 0; kind < N_KINDS; kind++) plan_paths(s, p, kind);
+    for (u32 kind = 0; kind < N_KINDS; kind++) {
+        plan_modes(s, d, p, kind);
+        plan_paths(s, d, p, kind);
+    }
     plan_path_atoms(s, d, p);
     for (u32 kind = 0; kind < N_KINDS; kind++) plan_hole_atoms(s, d, p, kind);
     plan_grains(s);

@@ -322,36 +322,33 @@ static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, 
     return r;
 }
 
+/* The value of the slot that a hole's value depends on, as the number of a defined atom; NONE if there is none. */
+static u32 condition_of(const State *s, const Path *p, u32 slot, const u32 *known) {
+    const Tables *t = &s->t;
+    u32 on = t->conds.v[t->schemas.v[p->schema].modes + slot];
+    if (!on) return NONE;
+    u32 fixed = t->path_atoms.v[p->atoms + on - 1], a = fixed == NO_SLOT ? known[on - 1] : fixed;
+    return t->atoms.v[a].serial ? t->atoms.v[a].serial : NONE;
+}
+
 /* All holes of a record, in slot order. */
 static void code_values(State *s, u32 kind, size_t row, const Place *at) {
     Tables *t = &s->t;
     Batch *b = &s->b;
     const Path p = t->paths.v[at->path];
-    const Schema *schema = &t->schemas.v[p.schema];
-    const u32 n = schema->n_valued;
-    u32 known[TZ_MAX_FIELDS], from = TZ_ENCODING ? b->kinds[kind].values.v[row] : 0, slot = 0;
+    u32 known[TZ_MAX_FIELDS], from = TZ_ENCODING ? b->kinds[kind].values.v[row] : 0;
     if (!TZ_ENCODING) VEC_PUSH(&t->env, b->kinds[kind].values, (u32)b->atoms.n);
-    if (!p.n_holes) return;
-    for (u32 i = 0; i < schema->n; i++) {
-        if (t->slot_rank.v[schema->first + i] == NO_SLOT) continue;
-        u32 fixed = t->path_atoms.v[p.atoms + slot];
-        known[slot] = fixed;
-        if (fixed == NO_SLOT) {
-            budget_spend(s, 1);
-            u32 cond = t->conds.v[t->schemas.v[p.schema].modes + slot], a = TZ_ENCODING ? b->atoms.v[from + slot] : 0;
-            if (cond && cond <= slot && known[cond - 1] != NO_SLOT) cond = t->atoms.v[known[cond - 1]].serial;
-            else cond = 0;
-            u32 cls = t->slot_cls.v[t->schemas.v[p.schema].first + i];
-            if (t->modes.v[t->schemas.v[p.schema].modes + slot] == MODE_NUMBER)
-                known[slot] = code_new_value(s, &s->coders[VALUES], cls, slot_name(s, p.schema, slot), at->path, a);
-            else
-                known[slot] = code_value(s, p.schema, slot, cls, at, cond ? cond : NONE, a);
-            if (!TZ_ENCODING) VEC_PUSH(&t->env, b->atoms, known[slot]);
-        }
-        schema = &t->schemas.v[p.schema];
-        slot++;
+    for (u32 i = 0; i < p.n_holes; i++) {
+        const Hole hole = t->hole_slots.v[p.holes + i];
+        u32 a = TZ_ENCODING ? b->atoms.v[from + hole.slot] : 0;
+        budget_spend(s, 1);
+        if (t->modes.v[t->schemas.v[p.schema].modes + hole.slot] == MODE_NUMBER)
+            a = code_new_value(s, &s->coders[VALUES], hole.cls, slot_name(s, p.schema, hole.slot), at->path, a);
+        else
+            a = code_value(s, p.schema, hole.slot, hole.cls, at, condition_of(s, &p, hole.slot, known), a);
+        known[hole.slot] = a;
+        if (!TZ_ENCODING) VEC_PUSH(&t->env, b->atoms, a);
     }
-    (void)n;
 }
 
 /* The order of the fields, where a schema has come in more than one. Returns the shape. */

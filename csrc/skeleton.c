@@ -1,8 +1,22 @@
 #include "skeleton.h"
 
-static int is_digit(u8 c) { return c >= '0' && c <= '9'; }
-static int is_hex(u8 c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
-static int is_word(u8 c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+enum { DIGIT = 1, HEX = 2, WORD = 4, RESERVED = 8 };
+
+/* What a byte is. Digits are HEX and WORD as well, lower-case a to f are WORD as well. */
+static const u8 kind_of[256] = {
+    [FIELD_UUID] = RESERVED, [FIELD_HEX] = RESERVED, [FIELD_DECIMAL] = RESERVED, [FIELD_PADDED] = RESERVED,
+    ['0'] = 7, ['1'] = 7, ['2'] = 7, ['3'] = 7, ['4'] = 7, ['5'] = 7, ['6'] = 7, ['7'] = 7, ['8'] = 7, ['9'] = 7,
+    ['a'] = 6, ['b'] = 6, ['c'] = 6, ['d'] = 6, ['e'] = 6, ['f'] = 6, ['g'] = 4, ['h'] = 4, ['i'] = 4, ['j'] = 4,
+    ['k'] = 4, ['l'] = 4, ['m'] = 4, ['n'] = 4, ['o'] = 4, ['p'] = 4, ['q'] = 4, ['r'] = 4, ['s'] = 4, ['t'] = 4,
+    ['u'] = 4, ['v'] = 4, ['w'] = 4, ['x'] = 4, ['y'] = 4, ['z'] = 4, ['A'] = 4, ['B'] = 4, ['C'] = 4, ['D'] = 4,
+    ['E'] = 4, ['F'] = 4, ['G'] = 4, ['H'] = 4, ['I'] = 4, ['J'] = 4, ['K'] = 4, ['L'] = 4, ['M'] = 4, ['N'] = 4,
+    ['O'] = 4, ['P'] = 4, ['Q'] = 4, ['R'] = 4, ['S'] = 4, ['T'] = 4, ['U'] = 4, ['V'] = 4, ['W'] = 4, ['X'] = 4,
+    ['Y'] = 4, ['Z'] = 4,
+};
+
+static int is_digit(u8 c) { return kind_of[c] & DIGIT; }
+static int is_hex(u8 c) { return kind_of[c] & HEX; }
+static int is_word(u8 c) { return kind_of[c] & WORD; }
 
 static int is_dash(u32 i) { return i == 8 || i == 13 || i == 18 || i == 23; }
 
@@ -27,7 +41,11 @@ size_t skeleton_of(const u8 *p, size_t n, u8 *out, u32 *n_fields) {
     for (size_t i = 0; i < n;) {
         size_t length = 0;
         u8 kind = 0;
-        if (p[i] >= FIELD_FIRST && p[i] <= FIELD_LAST) return 0;
+        if (!(kind_of[p[i]] & (HEX | RESERVED))) {
+            *o++ = p[i++];
+            continue;
+        }
+        if (kind_of[p[i]] & RESERVED) return 0;
         if (is_hex(p[i]) && !(i && is_word(p[i - 1]))) {
             if (is_uuid(p + i, n - i)) kind = FIELD_UUID, length = 36;
             else if ((length = hex_word(p + i, n - i))) kind = FIELD_HEX;

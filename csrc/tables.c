@@ -22,6 +22,7 @@ void tables_free(Tables *t) {
     VEC_FREE(t->trie);
     VEC_FREE(t->paths);
     VEC_FREE(t->path_atoms);
+    VEC_FREE(t->hole_slots);
     VEC_FREE(t->def_strings);
     VEC_FREE(t->def_classes);
     VEC_FREE(t->def_schemas);
@@ -39,7 +40,7 @@ void tables_clear(Tables *t) {
     for (size_t i = 0; i < N_KINDS; i++) t->def_paths[i].n = 0;
     arena_clear(&t->arena);
     t->strings.n = t->classes.n = t->atoms.n = t->slot_cls.n = t->slot_rank.n = t->perms.n = t->places.n = 0;
-    t->modes.n = t->conds.n = t->schemas.n = t->shapes.n = t->trie.n = t->paths.n = t->path_atoms.n = 0;
+    t->modes.n = t->conds.n = t->schemas.n = t->shapes.n = t->trie.n = t->paths.n = t->path_atoms.n = t->hole_slots.n = 0;
     t->def_strings.n = t->def_classes.n = t->def_schemas.n = 0;
     index_clear(&t->string_index);
     index_clear(&t->atom_index);
@@ -275,12 +276,16 @@ u32 path_intern(Tables *t, u32 schema, const u32 *atoms) {
     u32 hash = (u32)hash_bytes((const u8 *)atoms, n * sizeof *atoms, t->seed + schema);
     for (size_t at = INDEX_FIRST(t->path_index, hash); (at = index_next(&t->path_index, at, hash, &i)) != INDEX_END; at++)
         if (t->paths.v[i].schema == schema && (!n || !memcmp(t->path_atoms.v + t->paths.v[i].atoms, atoms, n * sizeof *atoms))) return i;
-    Path p = {.schema = schema, .atoms = (u32)t->path_atoms.n};
+    const Schema *q = &t->schemas.v[schema];
+    Path p = {.schema = schema, .atoms = (u32)t->path_atoms.n, .holes = (u32)t->hole_slots.n};
     VEC_RESERVE(&t->env, t->path_atoms, n);
-    for (u32 k = 0; k < n; k++) {
-        t->path_atoms.v[t->path_atoms.n++] = atoms[k];
-        p.n_holes += atoms[k] == NO_SLOT;
+    if (n) memcpy(t->path_atoms.v + t->path_atoms.n, atoms, n * sizeof *atoms);
+    t->path_atoms.n += n;
+    for (u32 k = 0; k < q->n; k++) {
+        Hole hole = {t->slot_rank.v[q->first + k], t->slot_cls.v[q->first + k]};
+        if (hole.slot != NO_SLOT && atoms[hole.slot] == NO_SLOT) VEC_PUSH(&t->env, t->hole_slots, hole);
     }
+    p.n_holes = (u32)t->hole_slots.n - p.holes;
     VEC_PUSH(&t->env, t->paths, p);
     index_add(&t->env, &t->path_index, hash, (u32)t->paths.n - 1);
     t->schemas.v[schema].n_paths++;

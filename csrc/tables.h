@@ -43,7 +43,7 @@ typedef struct {
 typedef struct {
     const u8 *enc; /* the field's bytes; for ids and times only those before the payload */
     u32 enc_n, cls;
-    u32 next;      /* the atom that last followed this one, or 0 */
+    u32 next, next2; /* the two atoms that last followed this one, or 0 */
     u8 op, place;  /* of its class */
     u8 is_text;    /* the value is a string */
     u8 again;      /* a plain field only because the record had this column, op + 1, before */
@@ -77,8 +77,12 @@ typedef struct {
 typedef struct {
     u32 schema, atoms; /* n_valued entries in `path_atoms`: an atom, or NO_SLOT for a hole */
     u32 n_holes, def;
-    u32 grain_stamp, grain; /* clock granularity last written: start | duration << 4 */
+    u32 holes; /* first of n_holes slots in `hole_slots`, each with its class */
 } Path;
+
+typedef struct {
+    u32 slot, cls;
+} Hole;
 
 typedef struct {
     u32 cls, child; /* the way last taken */
@@ -107,6 +111,7 @@ typedef struct Tables {
     Map trie_index;
     VEC(Path) paths;
     U32s path_atoms;
+    VEC(Hole) hole_slots;
     Index path_index;
     /* numbered by definition: entry def - 1 */
     U32s def_strings, def_classes, def_schemas, def_paths[N_KINDS];
