@@ -138,13 +138,9 @@ TZ_INLINE void coder_fill(Coder *c, u32 *code, u32 *range) {
 #define CODER_BIT(c, b, one) bit_step((c), &code_, &range_, (b))
 
 TZ_INLINE u32 bit_step(Coder *c, u32 *code, u32 *range, Bit *b) {
-    u32 bound = (*range >> PROBABILITY_BITS) * bit_probability(*b), one = *code < bound;
-    if (one) {
-        *range = bound;
-    } else {
-        *code -= bound;
-        *range -= bound;
-    }
+    u32 bound = (*range >> PROBABILITY_BITS) * bit_probability(*b), one = *code < bound, zero = one - 1;
+    *code -= bound & zero;
+    *range = bound + ((*range - 2 * bound) & zero);
     *b = bit_adapt(*b, one);
     coder_fill(c, code, range);
     return one;

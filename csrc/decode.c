@@ -78,7 +78,7 @@ int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, const char *
     return TZ_OK;
 }
 
-int decoder_write(Decoder *d, u8 *to, const char **where) {
+int decoder_write(Decoder *d, u8 *const *to, const char **where) {
     if (setjmp(d->s.t.env.out)) {
         *where = d->s.t.env.where;
         return d->s.t.env.code;

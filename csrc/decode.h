@@ -19,8 +19,8 @@ int decoder_reset(Decoder *d);
 /* Reads one block of `n_bytes` decoded bytes: its sections, in order. TZ_OK or an error; after an error the decoder is
  * only good for freeing, and *where names the section. */
 int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, const char **where);
-/* Writes the messages that were read: n_bytes of them. */
-int decoder_write(Decoder *d, u8 *to, const char **where);
+/* Writes the messages that were read: message i to to[i]. */
+int decoder_write(Decoder *d, u8 *const *to, const char **where);
 size_t decoder_messages(const Decoder *d);
 void decoder_message(const Decoder *d, size_t i, u64 *n_bytes, int *continues);
 /* N_COUNTS numbers, see state_counts.h. */

@@ -275,27 +275,25 @@ void writer_write_span(Writer *w, const Batch *b, size_t row, u8 *to) {
     put_body(w, b, KIND_SPAN, row, &c, to);
 }
 
-void writer_write(Writer *w, const Batch *b, u8 *to) {
+/* What is generated is longer than what is kept: it is written aside. Cutting a message is rare. */
+static void write_kept(Writer *w, const Batch *b, const MessageRow *m, u64 n, Cursor *c, u8 *to) {
+    u8 *aside = malloc(n + m->skip), *p = aside;
+    if (!aside) tz_fail(&w->t->env, TZ_NO_MEMORY, "memory");
+    for (u32 k = 0; k < m->n_resources; k++) p = put_record(w, b, KIND_RESOURCE_SPANS, 0x0a, c, p);
+    if (n) memcpy(to, aside + m->skip, n);
+    free(aside);
+}
+
+void writer_write(Writer *w, const Batch *b, u8 *const *to) {
     Cursor c = {{0}};
     const u8 *prefix = b->prefixes.v;
     for (size_t i = 0; i < b->messages.n; i++) {
         const MessageRow *m = &b->messages.v[i];
-        if (m->prefix_n) memcpy(to, prefix, m->prefix_n);
+        u8 *p = to[i] + m->prefix_n;
+        if (m->prefix_n) memcpy(to[i], prefix, m->prefix_n);
         prefix += m->prefix_n;
-        u8 *body = to + m->prefix_n, *p = body;
-        if (!m->skip) {
+        if (m->skip) write_kept(w, b, m, w->message_size.v[i] - m->prefix_n, &c, p);
+        else
             for (u32 k = 0; k < m->n_resources; k++) p = put_record(w, b, KIND_RESOURCE_SPANS, 0x0a, &c, p);
-            to = p;
-            continue;
-        }
-        /* The whole is longer than what is kept: write it aside. Splitting a message is rare. */
-        u64 n = w->message_size.v[i] - m->prefix_n;
-        u8 *aside = malloc(n + m->skip);
-        if (!aside) tz_fail(&w->t->env, TZ_NO_MEMORY, "memory");
-        p = aside;
-        for (u32 k = 0; k < m->n_resources; k++) p = put_record(w, b, KIND_RESOURCE_SPANS, 0x0a, &c, p);
-        if (n) memcpy(body, aside + m->skip, n);
-        free(aside);
-        to = body + n;
     }
 }

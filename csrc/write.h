@@ -33,8 +33,8 @@ void writer_reset(Writer *w); /* when the tables begin anew */
 /* Lays out all messages of the columns and returns their bytes in total. `message_size` then has each one's. */
 u64 writer_measure(Writer *w, const Batch *b);
 
-/* Writes what was measured. `to` has room for all of it. */
-void writer_write(Writer *w, const Batch *b, u8 *to);
+/* Writes what was measured: message i to to[i], which has room for it. */
+void writer_write(Writer *w, const Batch *b, u8 *const *to);
 
 /* One span of the columns: its size, bytes, and then its bytes. */
 u64 writer_measure_span(Writer *w, const Batch *b, size_t row);

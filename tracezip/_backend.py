@@ -41,8 +41,8 @@ class BlockEncoder(Protocol):
 class BlockDecoder(Protocol):
     """What the decoders of both backends can do. One that has raised is dead until `reset`."""
 
-    def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[bytes, list[int], list[bool]]:
-        """The parts of a block, concatenated; their sizes; whether each continues in the next.
+    def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bool]]:
+        """The parts of a block, and whether each continues in the next.
 
         Raises FormatError if `n_bytes` is not the size of the parts, or the sections are not what they should be.
         """

@@ -8,7 +8,7 @@ import os
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdlib cimport free, malloc
 
 from tracezip.errors import UsageError, damaged_section, section_beyond_limits
 from tracezip.varint import pack_varint
@@ -54,7 +54,7 @@ cdef extern from "decode.h" nogil:
     void decoder_free(CDecoder *d)
     int decoder_reset(CDecoder *d)
     int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, const char **where)
-    int decoder_write(CDecoder *d, uint8_t *to, const char **where)
+    int decoder_write(CDecoder *d, uint8_t *const *to, const char **where)
     size_t decoder_messages(const CDecoder *d)
     void decoder_message(const CDecoder *d, size_t i, uint64_t *n_bytes, int *more)
     void decoder_counts(const CDecoder *d, uint64_t *counts)
@@ -255,8 +255,7 @@ cdef class Decoder:
         cdef Input inputs[N_SECTIONS]
         cdef const uint8_t[::1] view
         cdef const char *where = NULL
-        cdef int code, more = 0, i
-        cdef uint64_t size = 0
+        cdef int code, i
         if self._c == NULL:
             raise UsageError("this decoder has failed before; reset it")
         if len(sections) != N_SECTIONS:
@@ -270,17 +269,31 @@ cdef class Decoder:
         with nogil:
             code = decoder_read(self._c, inputs, n_bytes, &where)
         self._check(code, where)
-        out = PyBytes_FromStringAndSize(NULL, n_bytes)
-        cdef uint8_t *to = <uint8_t *>PyBytes_AS_STRING(out)
-        with nogil:
-            code = decoder_write(self._c, to, &where)
+        return self._messages()
+
+    cdef _messages(self):
+        """The parts that were read, and whether each goes on in the next."""
+        cdef size_t n = decoder_messages(self._c), i
+        cdef uint64_t size = 0
+        cdef int code, more = 0
+        cdef const char *where = NULL
+        cdef uint8_t **to = <uint8_t **>malloc((n + 1) * sizeof(uint8_t *))
+        if to == NULL:
+            raise MemoryError("no memory for a block")
+        try:
+            parts, continues = [], []
+            for i in range(n):
+                decoder_message(self._c, i, &size, &more)
+                part = PyBytes_FromStringAndSize(NULL, size)
+                to[i] = <uint8_t *>PyBytes_AS_STRING(part)
+                parts.append(part)
+                continues.append(more != 0)
+            with nogil:
+                code = decoder_write(self._c, to, &where)
+        finally:
+            free(to)
         self._check(code, where)
-        sizes, continues = [], []
-        for i in range(<int>decoder_messages(self._c)):
-            decoder_message(self._c, i, &size, &more)
-            sizes.append(size)
-            continues.append(more != 0)
-        return out, sizes, continues
+        return parts, continues
 
     def reset(self):
         if self._c == NULL:

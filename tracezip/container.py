@@ -45,9 +45,14 @@ class Frame(NamedTuple):
     """All of it, with marker and checksum."""
 
 
-def checksum_of(data: bytes | memoryview) -> int:
-    """The low 32 bits of XXH3-64 (seed 0)."""
-    return xxhash.xxh3_64_intdigest(data) & 0xFFFFFFFF
+def checksum_of(*parts: bytes | memoryview) -> int:
+    """The low 32 bits of XXH3-64 (seed 0) of the parts, one after the other."""
+    if len(parts) == 1:
+        return xxhash.xxh3_64_intdigest(parts[0]) & 0xFFFFFFFF
+    state = xxhash.xxh3_64()
+    for part in parts:
+        state.update(part)
+    return state.intdigest() & 0xFFFFFFFF
 
 
 def pack_frame(kind: int, body: bytes) -> bytes:

@@ -276,13 +276,13 @@ class StreamDecoder:
         self._check_output(header.n_bytes)
         if not header.chain:
             self._decoder.reset()
-        data, sizes, continues = self._decoder.decode(self._unzstd.sections(block), header.n_bytes)
-        if len(sizes) != header.n_parts:
-            raise FormatError(f"the block has {len(sizes)} parts and not the {header.n_parts} that it says")
-        if checksum_of(data) != header.checksum:
+        parts, continues = self._decoder.decode(self._unzstd.sections(block), header.n_bytes)
+        if len(parts) != header.n_parts:
+            raise FormatError(f"the block has {len(parts)} parts and not the {header.n_parts} that it says")
+        if checksum_of(*parts) != header.checksum:
             raise ChecksumError("the decoded block does not match its checksum: the data is damaged")
         self._in_stream = True
-        messages = self._joined(header, data, sizes, continues)
+        messages = self._joined(header, parts, continues)
         self._count(block, len(messages))
         return messages
 
@@ -307,19 +307,16 @@ class StreamDecoder:
                 code=OUTPUT_LIMIT,
             )
 
-    def _joined(self, header: BlockHeader, data: bytes, sizes: list[int], continues: list[bool]) -> list[bytes]:
+    def _joined(self, header: BlockHeader, parts: list[bytes], continues: list[bool]) -> list[bytes]:
         """The messages that end in this block. Of one whose beginning was passed over, the rest is dropped."""
         is_rest = header.continued and not self._unfinished
-        messages, at = [], 0
-        for size, goes_on in zip(sizes, continues, strict=True):
+        messages = []
+        for part, goes_on in zip(parts, continues, strict=True):
             if not is_rest:
-                self._begin_or_go_on(data[at : at + size])
+                self._begin_or_go_on(part)
             if not goes_on and not is_rest:
                 messages.append(self._finished())
             is_rest = is_rest and goes_on
-            at += size
-        if at != len(data):
-            raise FormatError("the sizes of the parts do not add up to the block")
         self._may_be_rest = is_rest
         return messages
 

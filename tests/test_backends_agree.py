@@ -1,0 +1,293 @@
+"""Both backends are one codec: the same sections, the same messages, the same errors."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import zstandard
+from archives import field, varint
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from otlp_maker import Maker
+
+from tracezip import _native as native
+from tracezip import reference
+from tracezip.block import SECTIONS
+from tracezip.errors import TracezipError
+from tracezip.reference import format_limits
+
+PRESET = resources.files("tracezip").joinpath("_preset.txt").read_bytes().split(b"\n")[:-1]
+DATA = sorted(Path(os.environ.get("TRACEZIP_DATA", "/nonexistent")).glob("*.otlp.zst"))
+SLICE_BYTES = 150_000
+UNITS = (0x0A, 0x12, 0x12)
+"""By level: the tag of what a message, resource spans and scope spans consist of."""
+HEADER = Path(__file__).parent.parent / "csrc" / "format_limits.h"
+KERNEL_LIMIT = re.compile(r"#define TZ_(\w+) \(?(\d+)u?(?: << (\d+)\))?")
+
+seeds = st.integers(0, 2**32)
+Part = tuple[bytes, bytes, int, bool]
+
+
+def plain(*messages: bytes) -> list[Part]:
+    return [(message, b"", 0, False) for message in messages]
+
+
+class Twins:
+    """An encoder and a decoder of each backend, for one restart group."""
+
+    def __init__(self, preset: Sequence[bytes] = PRESET, threshold: int = 2) -> None:
+        self.encoders = [backend.Encoder(preset, threshold, 3) for backend in (native, reference)]
+        self.decoders = [backend.Decoder(preset) for backend in (native, reference)]
+
+    def encode(self, parts: list[Part]) -> tuple[bytes, ...]:
+        """The sections of a block, which both must agree on."""
+        for part in parts:
+            for encoder in self.encoders:
+                encoder.add(*part)
+        self._same_pending()
+        sections, other = [encoder.encode() for encoder in self.encoders]
+        assert dict(zip(SECTIONS, sections, strict=True)) == dict(zip(SECTIONS, other, strict=True))
+        assert self.encoders[0].statistics() == self.encoders[1].statistics()
+        return sections
+
+    def _same_pending(self) -> None:
+        one, two = self.encoders
+        assert (one.n_rows, one.n_spans, one.n_messages) == (two.n_rows, two.n_spans, two.n_messages)
+        assert one.columns() == two.columns()
+        assert [one.span(i) for i in range(one.n_spans)] == [two.span(i) for i in range(two.n_spans)]
+
+    def round_trip(self, parts: list[Part]) -> tuple[bytes, ...]:
+        sections = self.encode(parts)
+        expected = [prefix + message[skip:] for message, prefix, skip, _ in parts]
+        for decoder in self.decoders:
+            decoded, continues = decoder.decode(sections, sum(map(len, expected)))
+            assert decoded == expected
+            assert continues == [part[3] for part in parts]
+        assert self.decoders[0].statistics() == self.decoders[1].statistics()
+        return sections
+
+    def outcomes(self, sections: Sequence[bytes], n_bytes: int) -> list[object]:
+        """What each decoder makes of sections: data, or an error."""
+        return [outcome(decoder, sections, n_bytes) for decoder in self.decoders]
+
+
+def outcome(decoder: native.Decoder | reference.Decoder, sections: Sequence[bytes], n_bytes: int) -> object:
+    try:
+        return decoder.decode(sections, n_bytes)
+    except TracezipError as error:
+        return type(error), str(error), error.code, error.offset
+
+
+def blocks_of(maker: Maker) -> Iterator[list[Part]]:
+    """Blocks of one restart group, some empty."""
+    for _ in range(maker.r.choice([1, 2, 5])):
+        yield plain(*(maker.message() for _ in range(maker.r.choice([0, 1, 2, 4, 12]))))
+
+
+@given(seeds, st.sampled_from([0, 2, 10, 30]), st.integers(0, 4))
+@settings(max_examples=120, deadline=None)
+def test_same_bytes_for_generated_messages(seed: int, oddity: int, threshold: int) -> None:
+    twins = Twins(threshold=threshold)
+    for parts in blocks_of(Maker(seed, oddity)):
+        twins.round_trip(parts)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=4))
+@example([b""])
+@example([b"\x0a\x00", b"\x0a\x02\x12\x00", b"\x0a\x04\x12\x02\x12\x00"])
+@settings(max_examples=80, deadline=None)
+def test_same_bytes_for_any_bytes(messages: list[bytes]) -> None:
+    twins = Twins([])
+    twins.round_trip(plain(*messages))
+    twins.round_trip(plain(*(field(1, field(2, field(2, message))) for message in messages)))
+
+
+@given(seeds)
+@settings(max_examples=40, deadline=None)
+def test_same_bytes_for_parts_of_messages(seed: int) -> None:
+    maker = Maker(seed, 5)
+    parts = []
+    for _ in range(4):
+        message = maker.message()
+        parts.append((message, maker.r.randbytes(3), maker.r.randrange(len(message) + 1), bool(maker.r.randrange(2))))
+    Twins().round_trip(parts)
+
+
+def test_same_bytes_in_a_group_of_300_blocks() -> None:
+    twins, maker = Twins(), Maker(1)
+    first = field(1, field(2, field(2, field(5, "rare") + b"\x39" + struct.pack("<Q", 10**18))))
+    twins.round_trip(plain(first))
+    for _ in range(300):
+        twins.round_trip(plain(maker.message()))
+    twins.round_trip(plain(first[:-8] + struct.pack("<Q", 10**18 + 1)))
+
+
+def records(kind: str, n_fields: int) -> bytes:
+    """A message with a record of so many attributes."""
+    attributes = [field(1, b"key %d" % (7919 * i % n_fields)) for i in range(n_fields)]
+    if kind == "resource":
+        return field(1, field(1, b"".join(field(1, attribute) for attribute in attributes)))
+    if kind == "span":
+        return field(1, field(2, field(2, b"".join(field(9, attribute) for attribute in attributes))))
+    return field(1, field(2, field(2, field(11, b"".join(field(3, attribute) for attribute in attributes)))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_fields"),
+    [(kind, n + i) for kind, n in (("resource", 250), ("span", 1024), ("event", 64)) for i in (-1, 0, 1, 2, 60)],
+)
+def test_same_bytes_at_the_limits_of_fields(kind: str, n_fields: int) -> None:
+    Twins().round_trip(plain(records(kind, n_fields), records(kind, n_fields)))
+
+
+def test_same_bytes_beyond_the_reach_of_references() -> None:
+    span_ids = [struct.pack(">Q", i) for i in range(1, 600)]
+    spans = [field(1, bytes(16)) + field(2, span_id) + field(4, span_ids[-1 - i]) for i, span_id in enumerate(span_ids)]
+    Twins().round_trip(plain(field(1, field(2, b"".join(field(2, span) for span in spans)))))
+
+
+@pytest.mark.slow
+def test_same_bytes_when_contexts_are_shared() -> None:
+    """So many paths that the adaptive bits run out."""
+    r, twins = random.Random(7), Twins()
+    n_contexts = []
+    for _ in range(4):
+        spans = []
+        for _ in range(6000):
+            value = field(2, b"\x18" + varint(r.getrandbits(40)))
+            attribute = field(9, field(1, b"k%d" % r.randrange(20_000)) + value)
+            spans.append(field(2, field(1, r.randbytes(16)) + b"\x39" + r.randbytes(8) + attribute))
+        twins.round_trip(plain(field(1, field(2, b"".join(spans)))))
+        n_contexts.append(twins.encoders[1].statistics()["contexts"])
+    assert n_contexts[3] - n_contexts[2] < 100 < n_contexts[1] - n_contexts[0]
+
+
+@pytest.mark.parametrize("path", DATA, ids=[path.name.split(".")[0] for path in DATA])
+def test_same_bytes_for_recorded_traces(path: Path) -> None:
+    twins = Twins()
+    for message in recorded(path):
+        sections = twins.round_trip(plain(message))
+        assert len(sections[SECTIONS.index("prefixes")]) < len(message) / 2
+
+
+def recorded(path: Path) -> Iterator[bytes]:
+    """The first messages of a file; of the last one, the spans that are whole."""
+    reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(path.read_bytes()))
+    data = reader.read(SLICE_BYTES)
+    at = 0
+    while at + 4 < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        yield shortened(data[at + 4 : at + 4 + size]) if size > len(data) - at - 4 else data[at + 4 : at + 4 + size]
+        at += 4 + size
+
+
+def shortened(data: bytes, level: int = 0) -> bytes:
+    """A message, resource spans or scope spans that was cut off, without its last span, which is not whole."""
+    kept, at = b"", 0
+    while at < len(data):
+        size, after = length_at(data, at + 1)
+        if after + size > len(data):
+            inner = shortened(data[after:], level + 1) if data[at] == UNITS[level] and level < 2 else b""
+            return kept + data[at : at + 1] + varint(len(inner)) + inner if inner else kept
+        kept += data[at : after + size]
+        at = after + size
+    return kept
+
+
+def length_at(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data):
+        value |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 0x80:
+            break
+    return value, at
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def damaged(r: random.Random, sections: Sequence[bytes]) -> list[bytes]:
+    """Sections of which one was changed, cut, lengthened, emptied, or changed places with another."""
+    result = list(sections)
+    i = r.choice([i for i, section in enumerate(sections) if section] or [0])
+    data = bytearray(result[i])
+    how = r.randrange(6)
+    if how < 3 and data:
+        data[r.randrange(len(data))] ^= 1 << r.randrange(8)
+    elif how == 3:
+        del data[r.randrange(len(data) + 1) :]
+    elif how == 4:
+        data += r.randbytes(r.randrange(1, 5))
+    else:
+        data = bytearray(r.randbytes(r.randrange(30)))
+    result[i] = bytes(data)
+    return result
+
+
+@given(seeds, st.integers(0, 2**32))
+@settings(max_examples=250, deadline=None)
+def test_same_errors_for_damaged_sections(seed: int, damage: int) -> None:
+    maker, r = Maker(seed, 5), random.Random(damage)
+    twins, blocks = Twins(), [plain(*(maker.message() for _ in range(3))) for _ in range(2)]
+    n_bytes = [sum(len(part[0]) for part in parts) for parts in blocks]
+    sections = [twins.encode(parts) for parts in blocks]
+    if r.randrange(2):
+        twins.outcomes(sections[0], n_bytes[0])
+        sections, n_bytes = sections[1:], n_bytes[1:]
+    one, two = twins.outcomes(damaged(r, sections[0]), n_bytes[0])
+    assert one == two
+
+
+@given(st.lists(st.binary(max_size=60), min_size=11, max_size=11), st.integers(0, 10_000))
+@settings(max_examples=150, deadline=None)
+def test_same_errors_for_sections_of_noise(sections: list[bytes], n_bytes: int) -> None:
+    one, two = Twins().outcomes(sections, n_bytes)
+    assert one == two
+
+
+def test_a_wrong_size_is_the_same_error() -> None:
+    twins = Twins()
+    sections = twins.encode(plain(Maker(3).message()))
+    one, two = twins.outcomes(sections, 1 << 20)
+    assert one == two
+    assert isinstance(one, tuple)
+    assert "size" in one[1]
+
+
+# --- which one runs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["native", "reference"])
+def test_the_environment_names_the_backend_that_runs(name: str) -> None:
+    code = "import tracezip, tracezip._backend as b; print(tracezip.backend, b.Encoder.__module__.split('.')[1])"
+    environment = {**os.environ, "TRACEZIP_BACKEND": name}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [name, {"native": "_native", "reference": "reference"}[name]]
+
+
+def test_both_backends_offer_the_same() -> None:
+    def public(module: ModuleType | type) -> set[str]:
+        return {name for name in vars(module) if not name.startswith("_")}
+
+    assert native.NAME == "native"
+    assert reference.NAME == "reference"
+    for name in ("Encoder", "Decoder"):
+        assert public(getattr(native, name)) == public(getattr(reference, name))
+
+
+def test_both_backends_have_the_same_limits() -> None:
+    kernel = {name: int(number) << int(shift or 0) for name, number, shift in KERNEL_LIMIT.findall(HEADER.read_text())}
+    ours = {name: value for name, value in vars(format_limits).items() if name.isupper()}
+    assert kernel == ours

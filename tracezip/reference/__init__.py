@@ -1,0 +1,198 @@
+"""The specification read aloud: FORMAT.md, "Block", in plain Python, both directions, the same bytes as the kernels.
+
+The same names as tracezip._native; tracezip/_backend.py describes them. Slow, and meant to be read: begin with rows.py.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Iterable, Sequence
+
+from tracezip.errors import UsageError, damaged_section
+from tracezip.reference.coder import CoderReader, CoderWriter, PlainReader, PlainWriter
+from tracezip.reference.define import Plan, code_definitions
+from tracezip.reference.format_limits import BUDGET_OF_BYTE
+from tracezip.reference.parse import Parser
+from tracezip.reference.plan import Planner
+from tracezip.reference.rows import code_rows
+from tracezip.reference.state import State
+from tracezip.reference.tables import KINDS, Kind, Message, Record
+from tracezip.reference.write import Writer
+from tracezip.walk import count_spans
+
+__all__ = ["NAME", "Decoder", "Encoder", "count_spans"]
+
+NAME = "reference"
+
+_SECTIONS = {
+    "tree": "coded",
+    "text": "plain",
+    "envelope": "coded",
+    "structure": "coded",
+    "paths": "coded",
+    "times": "coded",
+    "values": "coded",
+    "ids": "plain",
+    "binary": "plain",
+    "literals": "plain",
+    "prefixes": "plain",
+}
+
+
+def _by_kind(message: Message) -> list[list[Record]]:
+    """All records of a message, of each kind in order."""
+    rows: list[list[Record]] = [[] for _ in KINDS]
+    rows[Kind.RESOURCE_SPANS] = message.resources
+    rows[Kind.SCOPE_SPANS] = [scope for record in message.resources for scope in record.children[0]]
+    rows[Kind.SPAN] = [span for record in rows[Kind.SCOPE_SPANS] for span in record.children[0]]
+    rows[Kind.EVENT] = [event for record in rows[Kind.SPAN] for event in record.children[0]]
+    rows[Kind.LINK] = [link for record in rows[Kind.SPAN] for link in record.children[1]]
+    return rows
+
+
+def _statistics(s: State, n_messages: int) -> dict[str, int]:
+    """Of the pending, or last, block: rows, spans, messages. Of the restart group: the others."""
+    return {
+        "rows": sum(map(len, s.rows)),
+        "spans": len(s.rows[Kind.SPAN]),
+        "messages": n_messages,
+        "traces": max(len(s.traces) - 1, 0),
+        "paths": s.n_paths,
+        "schemas": len(s.schemas),
+        "strings": len(s.strings) - s.n_preset,
+        "atoms": s.n_serials,
+        "contexts": len(s.contexts),
+    }
+
+
+class Encoder:
+    """Messages of OTLP protobuf to the sections of blocks; its dictionaries live until `reset`.
+
+    preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
+    level: 1 (fastest) to 9 (smallest).
+    """
+
+    def __init__(self, preset: Sequence[bytes], dictionary_threshold: int, level: int) -> None:
+        self._preset = preset
+        self._threshold = dictionary_threshold
+        self.reset()
+
+    def reset(self) -> None:
+        self._s = State(self._preset, writing=True)
+        self._parser = Parser(self._s.strings)
+        self._planner = Planner(self._s, self._threshold)
+        self._messages: list[Message] = []
+
+    def add(self, message: bytes, prefix: bytes = b"", skip: int = 0, continues: bool = False) -> None:
+        if skip > len(message):
+            raise ValueError(f"skip is {skip}, the message has {len(message)} bytes")
+        parsed = self._parser.parse(bytes(message), prefix, skip, continues)
+        self._messages.append(parsed)
+        for kind, rows in zip(KINDS, _by_kind(parsed), strict=True):
+            self._s.rows[kind] += rows
+
+    def encode(self) -> tuple[bytes, ...]:
+        s = self._s
+        s.block += 1
+        coders = {name: CoderWriter() for name, kind in _SECTIONS.items() if kind == "coded"}
+        plains = {name: PlainWriter() for name, kind in _SECTIONS.items() if kind == "plain"}
+        s.coders, s.plains = {**coders}, {**plains}
+        code_definitions(s, self._planner.plan())
+        code_rows(s, self._messages)
+        self._messages = []
+        s.rows = [[] for _ in KINDS]
+        return tuple((coders.get(name) or plains[name]).end() for name in _SECTIONS)
+
+    @property
+    def n_rows(self) -> int:
+        return sum(map(len, self._s.rows))
+
+    @property
+    def n_spans(self) -> int:
+        return len(self._s.rows[Kind.SPAN])
+
+    @property
+    def n_messages(self) -> int:
+        return len(self._messages)
+
+    def statistics(self) -> dict[str, int]:
+        return _statistics(self._s, len(self._messages))
+
+    def span(self, row: int) -> bytes:
+        """A pending span as it was added: one OTLP Span message."""
+        if row >= self.n_spans:
+            raise IndexError(f"span {row} of {self.n_spans} pending ones")
+        return Writer().record(self._s.rows[Kind.SPAN][row])
+
+    def columns(self) -> dict[str, bytes]:
+        """The pending rows: the name of each column -> its values as native-endian bytes of uint64 or uint32."""
+        resources, scopes, spans, events, _ = self._s.rows
+        return {
+            "trace_hi": _column("Q", (span.trace_id[0] for span in spans)),
+            "trace_lo": _column("Q", (span.trace_id[1] for span in spans)),
+            "span_id": _column("Q", (span.span_id for span in spans)),
+            "parent_id": _column("Q", (span.parent_id for span in spans)),
+            "start": _column("Q", (span.start for span in spans)),
+            "end": _column("Q", (span.end for span in spans)),
+            "event_time": _column("Q", (event.start for event in events)),
+            "n_scopes": _column("I", (len(resource.children[0]) for resource in resources)),
+            "n_spans": _column("I", (len(scope.children[0]) for scope in scopes)),
+            "n_events": _column("I", (len(span.children[0]) for span in spans)),
+            "n_links": _column("I", (len(span.children[1]) for span in spans)),
+        }
+
+
+def _column(typecode: str, values: Iterable[int]) -> bytes:
+    return array.array(typecode, values).tobytes()
+
+
+class Decoder:
+    """The sections of blocks to messages; its dictionaries live until `reset`."""
+
+    def __init__(self, preset: Sequence[bytes]) -> None:
+        self._preset = preset
+        self.reset()
+
+    def reset(self) -> None:
+        self._s = State(self._preset, writing=False)
+        self._n_messages = 0
+        self._is_dead = False
+
+    def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bool]]:
+        if len(sections) != len(_SECTIONS):
+            raise ValueError(f"a block has {len(_SECTIONS)} sections, not {len(sections)}")
+        self._check_alive()
+        self._is_dead = True
+        messages = self._read(sections, n_bytes)
+        self._n_messages = len(messages)
+        writer = Writer()
+        parts = [writer.message(message) for message in messages]
+        if sum(map(len, parts)) != n_bytes:
+            raise damaged_section("size")
+        self._is_dead = False
+        return parts, [message.continues for message in messages]
+
+    def statistics(self) -> dict[str, int]:
+        self._check_alive()
+        return _statistics(self._s, self._n_messages)
+
+    def _check_alive(self) -> None:
+        if self._is_dead:
+            raise UsageError("this decoder has failed before; reset it")
+
+    def _read(self, sections: Sequence[bytes], n_bytes: int) -> list[Message]:
+        s = self._s
+        s.block += 1
+        s.budget += BUDGET_OF_BYTE * n_bytes
+        s.rows = [[] for _ in KINDS]
+        named = list(zip(_SECTIONS.items(), map(bytes, sections), strict=True))
+        coders = {name: CoderReader(name, data) for (name, kind), data in named if kind == "coded"}
+        plains = {name: PlainReader(name, data) for (name, kind), data in named if kind == "plain"}
+        s.coders, s.plains = {**coders}, {**plains}
+        code_definitions(s, Plan())
+        messages = code_rows(s, [])
+        left = [name for name, plain in plains.items() if not plain.is_used_up]
+        left += [name for name, coder in coders.items() if not coder.is_used_up]
+        if left:
+            raise damaged_section(left[0])
+        return messages

@@ -1,0 +1,180 @@
+"""What writer and reader of a restart group both know. FORMAT.md, "Recents", "Series and costs", and all other state.
+
+It changes only in the modules that both of them run, so that neither can learn something at another moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Generic, TypeVar
+
+from tracezip.errors import section_beyond_limits
+from tracezip.reference.coder import Coder, Plain
+from tracezip.reference.contexts import BIT, MASK64, RECENT_BITS, Contexts, code_signed
+from tracezip.reference.format_limits import BUDGET_START
+from tracezip.reference.tables import Atom, Class, Path, Record, Schema, Skeleton, String
+
+T = TypeVar("T")
+_MAX_RUN = 15
+_SECOND = 16
+
+
+class Recent(Generic[T]):
+    """The last two different things in some context."""
+
+    def __init__(self) -> None:
+        self.first: T | None = None
+        self.second: T | None = None
+        self.run = 0
+
+    def learn(self, thing: T) -> None:
+        if thing is self.first:
+            self.run = min(self.run + 1, _MAX_RUN)
+            return
+        self.first, self.second, self.run = thing, self.first, 0
+
+
+class Mention:
+    """A span id that was mentioned, as a span's own or as a parent's."""
+
+    def __init__(self, trace: Trace, span_id: int, seen: bool) -> None:
+        self.trace = trace
+        self.span_id = span_id
+        self.seen = seen
+        """Its span has come; else it is awaited."""
+        self.has_children = False
+        self.start = 0
+        """Of its span, ns."""
+        self.first_start = self.child_start = self.child_end = 0
+        """Of its first and of its last child so far, ns."""
+        self.before: Mention | None = None
+        self.after: Mention | None = None
+        """Neighbours in the list of its trace."""
+
+
+class Trace:
+    """A trace and its two lists of mentions, of which the fronts are kept: awaited, seen."""
+
+    def __init__(self, number: int, trace_id: tuple[int, int]) -> None:
+        self.number = number
+        self.trace_id = trace_id
+        self.next: Trace | None = None
+        self.last_start = 0
+        self.last_path: Path | None = None
+        self.fronts: list[Mention | None] = [None, None]
+
+
+class Series:
+    """Numbers that are told as themselves or as a difference to the last one."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.costs = [0, 0]
+
+
+def cheapest(costs: Sequence[int], available: Sequence[int]) -> int:
+    """The base with the lowest cost, the first of equals."""
+    return min(available, key=lambda base: costs[base])
+
+
+def learn_costs(costs: list[int], bases: Sequence[int], available: Sequence[int], value: int) -> None:
+    for i in available:
+        difference = value - bases[i] & MASK64
+        size = min(difference, -difference & MASK64)
+        costs[i] += (16 * size.bit_length() - costs[i]) >> 3
+
+
+class State:
+    """One direction of one restart group."""
+
+    def __init__(self, preset: Sequence[bytes], writing: bool) -> None:
+        self.writing = writing
+        self.contexts = Contexts()
+        self.coders: dict[str, Coder] = {}
+        self.plains: dict[str, Plain] = {}
+        self.block = 0
+        """Number of the block, from 1."""
+        self.budget = BUDGET_START
+        self._recents: dict[Hashable, Recent[Path]] = {}
+        self._class_recents: dict[Class | None, Recent[Class]] = {}
+        self._series: dict[Hashable, Series] = {}
+        self.memory: dict[Hashable, Atom] = {}
+        self.strings = [String(data, number) for number, data in enumerate(dict.fromkeys(preset))]
+        """The defined ones; so are the lists below."""
+        self.n_preset = len(self.strings)
+        self.skeletons: list[Skeleton] = []
+        self.classes: list[Class] = []
+        self.schemas: list[Schema] = []
+        self.paths: tuple[list[Path], ...] = ([], [], [], [], [])
+        """By kind."""
+        self.n_paths = 0
+        self.n_serials = 0
+        self.known_classes: dict[Hashable, Class] = {}
+        self.known_schemas: dict[Hashable, Schema] = {}
+        self.known_paths: dict[Hashable, Path] = {}
+        self.traces: list[Trace] = []
+        self.trace_by_id: dict[tuple[int, int], Trace] = {}
+        self.mention_by_id: dict[int, Mention] = {}
+        """Writer: the latest one of an id."""
+        self.last_trace = Trace(0, (0, 0))
+        self.last_path_number = 0
+        self.last_grains = [0, 0]
+        self.rows: list[list[Record]] = [[], [], [], [], []]
+        """Of the block, by kind."""
+
+    def bit(self, coder: Coder, one: bool, family: int, a: Hashable = 0, b: Hashable = 0) -> bool:
+        """A bit that is alone in its context."""
+        return coder.bit(self.contexts.get(BIT, family, a, b), 0, one)
+
+    def recent(self, family: int, a: Hashable, b: Hashable = 0) -> Recent[Path]:
+        return self._recents.setdefault((family, a, b), Recent())
+
+    def recent_class(self, last: Class | None) -> Recent[Class]:
+        return self._class_recents.setdefault(last, Recent())
+
+    def ask(
+        self,
+        coder: Coder,
+        recent: Recent[T],
+        thing: T | None,
+        family: int,
+        a: int = 0,
+        excluded: Sequence[T | None] = (),
+    ) -> T | None:
+        """The thing, if it is one of the two of a recent; None if it is not."""
+        for i, candidate in ((0, recent.first), (_SECOND, recent.second)):
+            if candidate is None or candidate in excluded:
+                continue
+            if coder.bit(self.contexts.get(RECENT_BITS, family, a), i + recent.run, thing is candidate):
+                return candidate
+        return None
+
+    def series(self, coder: Coder, family: int, a: Hashable, b: Hashable, size: int, value: int) -> int:
+        """A number of a series; `family` and the next one name the contexts, of this size, of the two bases."""
+        series = self._series.setdefault((family, a, b), Series())
+        bases, available = (0, series.last), (0, 1)
+        at = cheapest(series.costs, available)
+        bits = self.contexts.get(size, family + at, a, b)
+        value = bases[at] + code_signed(coder, bits, value - bases[at] & MASK64) & MASK64
+        learn_costs(series.costs, bases, available, value)
+        series.last = value
+        return value
+
+    def spend(self, units: int) -> None:
+        """What a reader is asked to make is paid from the budget."""
+        if self.writing:
+            return
+        if units > self.budget:
+            raise section_beyond_limits("text")
+        self.budget -= units
+
+    def add_trace(self, trace_id: tuple[int, int]) -> Trace:
+        trace = Trace(len(self.traces), trace_id)
+        self.traces.append(trace)
+        return trace
+
+    def define_path(self, path: Path) -> None:
+        path.number = self.n_paths
+        path.number_in_kind = len(self.paths[path.schema.kind])
+        self.paths[path.schema.kind].append(path)
+        self.n_paths += 1
