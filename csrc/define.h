@@ -83,7 +83,7 @@ static u32 code_class(State *s, u32 last, u32 v) {
     Tables *t = &s->t;
     u32 one = recent(s, F_CLASS, last, 0);
     u32 def = TZ_ENCODING ? t->classes.v[v].def : 0, n = (u32)t->def_classes.n;
-    u32 r = code_recent(s, c, one, F_CLASS, 1, 0, def, NONE, NONE);
+    u32 r = code_recent(s, c, one, F_CLASS, 1, def, NONE, NONE);
     if (r == NONE) {
         if (n && code_bit(c, context(&s->x, F_CLASS, 0, 0, 1), def != 0))
             r = code_choice(c, context(&s->x, F_CLASS, 2, 0, CHOICE_BITS), n, def - 1, "tree") + 1;

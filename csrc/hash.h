@@ -30,10 +30,13 @@ static inline u64 hash_mix(u64 a, u64 b) {
 }
 
 static inline u64 hash_bytes(const u8 *p, size_t n, u64 seed) {
-    u64 h = seed ^ (n * 0xff51afd7ed558ccdu);
-    for (; n > 8; p += 8, n -= 8) h = hash_mix(h, load64(p));
-    u64 tail = 0;
-    memcpy(&tail, p, n);
+    u64 h = seed ^ (n * 0xff51afd7ed558ccdu), tail = 0;
+    if (n >= 8) {
+        const u8 *last = p + n - 8;
+        for (; p < last; p += 8) h = hash_mix(h, load64(p));
+        return hash_mix(h, load64(last));
+    }
+    while (n--) tail = tail << 8 | p[n];
     return hash_mix(h, tail);
 }
 

@@ -13,6 +13,7 @@ typedef struct {
     u64 seed;
     Map index;
     VEC(Bit) bits;
+    u32 of_family[256]; /* where the context (family, 0, 0) is, + 1, so that it needs no look-up */
     U32s of_path; /* PATH_CONTEXTS places for each path: where some contexts are, + 1, so that they need no look-up */
 } Contexts;
 
@@ -37,6 +38,13 @@ static inline Bit *context(Contexts *x, u32 family, u32 a, u32 b, u32 n) {
         x->bits.n += n;
         *at = (u32)first + 1;
     }
+    return x->bits.v + *at - 1;
+}
+
+/* The same for the context (family, 0, 0). */
+static inline Bit *family_context(Contexts *x, u32 family, u32 n) {
+    u32 *at = &x->of_family[family];
+    if (!*at) *at = (u32)(context(x, family, 0, 0, n) - x->bits.v) + 1;
     return x->bits.v + *at - 1;
 }
 

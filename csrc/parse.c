@@ -197,7 +197,9 @@ static const u8 *walk_new_field(Walk *w, u8 place, Fields *f, u32 *atom, u64 *co
 
 /* Is this atom what stands at p? */
 static inline int guess_holds(const Atom *a, u8 place, u32 seen, const u8 *p, const u8 *end) {
-    return a->place == place && a->enc_n && a->enc_n <= (size_t)(end - p) && bytes_equal(a->enc, p, a->enc_n) && (!a->again || seen >> (a->again - 1) & 1);
+    if (a->place != place || !a->enc_n || a->enc_n > (size_t)(end - p)) return 0;
+    if (a->enc_n >= 8 ? load64(p) != a->head || !bytes_equal(a->enc + 8, p + 8, a->enc_n - 8) : !bytes_equal(a->enc, p, a->enc_n)) return 0;
+    return !a->again || seen >> (a->again - 1) & 1;
 }
 
 /* Reads one field that is neither children nor a message within the record: first the guess, then in earnest. */

@@ -344,7 +344,7 @@ static void plan_hole_atoms(State *s, Desk *d, Plan *p, u32 kind) {
 
 /* The largest power of ten, up to 10^9, that divides v and is at most 10^most. */
 static u8 grain_of(u64 v, u8 most) {
-    while (most && v % grains[most]) most--;
+    while (most && v != in_grains(v, most) * grains[most]) most--;
     return most;
 }
 

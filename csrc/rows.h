@@ -31,13 +31,15 @@ static void recent_learn(State *s, u32 number, u32 v) {
     r->run = 0;
 }
 
+static inline Bit *recent_bits(State *s, u32 family, u32 a) { return a ? context(&s->x, family, a, 0, 32) : family_context(&s->x, family, 32); }
+
 /* Is it one of the two that came last? NONE if not. */
-TZ_INLINE u32 code_recent(State *s, Coder *c, u32 number, u32 family, u32 a, u32 b, u32 v, u32 not1, u32 not2) {
+TZ_INLINE u32 code_recent(State *s, Coder *c, u32 number, u32 family, u32 a, u32 v, u32 not1, u32 not2) {
     const Recent *r = &s->recents.v[number];
     if (r->first != NONE && r->first != not1 && r->first != not2)
-        if (code_bit(c, context(&s->x, family, a, b, 32) + r->run, v == r->first)) return r->first;
+        if (code_bit(c, recent_bits(s, family, a) + r->run, v == r->first)) return r->first;
     if (r->second != NONE && r->second != not1 && r->second != not2)
-        if (code_bit(c, context(&s->x, family, a, b, 32) + 16 + r->run, v == r->second)) return r->second;
+        if (code_bit(c, recent_bits(s, family, a) + 16 + r->run, v == r->second)) return r->second;
     return NONE;
 }
 
@@ -45,13 +47,13 @@ TZ_INLINE u32 code_recent(State *s, Coder *c, u32 number, u32 family, u32 a, u32
 static u32 code_path(State *s, u32 kind, u32 a, u32 b, u32 v) {
     Coder *c = &s->coders[kind < KIND_SPAN ? ENVELOPE : PATHS];
     u32 two = recent(s, F_RECENT2 + kind, a, b), one = recent(s, F_RECENT1 + kind, a, 0);
-    u32 r = code_recent(s, c, two, F_PATH2 + kind, 0, 0, v, NONE, NONE);
-    if (r == NONE) r = code_recent(s, c, one, F_PATH1 + kind, 0, 0, v, s->recents.v[two].first, s->recents.v[two].second);
+    u32 r = code_recent(s, c, two, F_PATH2 + kind, 0, v, NONE, NONE);
+    if (r == NONE) r = code_recent(s, c, one, F_PATH1 + kind, 0, v, s->recents.v[two].first, s->recents.v[two].second);
     if (r == NONE) {
         const U32s *all = &s->t.def_paths[kind];
         if (!all->n) tz_fail(&s->t.env, TZ_CORRUPT, "paths");
         u32 number = TZ_ENCODING ? s->t.paths.v[v].def - 1 : 0;
-        r = all->v[code_choice(c, context(&s->x, F_PATH0 + kind, 0, 0, CHOICE_BITS), (u32)all->n, number, "paths")];
+        r = all->v[code_choice(c, family_context(&s->x, F_PATH0 + kind, CHOICE_BITS), (u32)all->n, number, "paths")];
     }
     recent_learn(s, two, r);
     recent_learn(s, one, r);
@@ -70,7 +72,7 @@ static u64 code_id(State *s, u64 id) {
 }
 
 static void code_trace_id(State *s, Coder *c, u64 *hi, u64 *lo) {
-    if (code_bit(c, context(&s->x, F_TRACE_HALF, 0, 0, 1), *hi == 0)) *hi = 0;
+    if (code_bit(c, family_context(&s->x, F_TRACE_HALF, 1), *hi == 0)) *hi = 0;
     else *hi = code_id(s, *hi);
     *lo = code_id(s, *lo);
 }
@@ -95,14 +97,14 @@ static u32 code_trace(State *s, u64 hi, u64 lo) {
     u32 last = s->last_trace, v = TZ_ENCODING ? trace_find(s, hi, lo) : 0, r;
     u32 next = s->traces.v[last].next;
     if (code_bit(c, path_context(&s->x, AT_TRACE_SAME, F_TRACE_SAME, s->last_path, 0, 1), v == last)) return last;
-    if (next != NONE && code_bit(c, context(&s->x, F_TRACE_NEXT, 0, 0, 1), v == next)) {
+    if (next != NONE && code_bit(c, family_context(&s->x, F_TRACE_NEXT, 1), v == next)) {
         r = next;
     } else if (code_bit(c, context(&s->x, F_TRACE_NEW, next != NONE, 0, 1), v == NONE)) {
         code_trace_id(s, c, &hi, &lo);
         r = trace_add(s, hi, lo);
         if (TZ_ENCODING) index_add(&s->t.env, &s->trace_index, (u32)hash_mix(hash_mix(hi, s->t.seed), lo), r);
     } else {
-        u64 back = code_wide(c, context(&s->x, F_TRACE_BACK, 0, 0, WIDE_BITS), (u64)s->traces.n - 1 - v);
+        u64 back = code_wide(c, family_context(&s->x, F_TRACE_BACK, WIDE_BITS), (u64)s->traces.n - 1 - v);
         if (back >= s->traces.n) tz_fail(&s->t.env, TZ_CORRUPT, "structure");
         r = (u32)(s->traces.n - 1 - back);
     }
@@ -198,7 +200,19 @@ static u32 code_parent_id(State *s, u32 trace, u32 path, u64 id) {
 
 static const u64 grains[10] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
 
-static i64 floor_div(i64 v, i64 g) { return v / g - (v % g < 0); }
+/* v / 10^k. The granularities that clocks have are constants to the compiler: a division by a variable is slow. */
+static inline u64 in_grains(u64 v, u32 k) {
+    switch (k) {
+        case 0: return v;
+        case 3: return v / 1000;
+        case 6: return v / 1000000;
+        case 9: return v / 1000000000;
+        default: return v / grains[k];
+    }
+}
+
+/* The same for a signed number, rounded down. */
+static inline u64 in_grains_floor(u64 v, u32 k) { return v >> 63 ? ~in_grains(~v, k) : in_grains(v, k); }
 
 /* The granularity of a path's clocks, told when the path is first met in a block. */
 static void code_grains(State *s, u32 path, Clock *k, u32 n) {
@@ -216,23 +230,23 @@ static void code_grains(State *s, u32 path, Clock *k, u32 n) {
 }
 
 static u64 code_start(State *s, u32 path, Clock *k, u32 family, u64 *base, u32 available, u64 v) {
-    u64 g = grains[k->grain[0]];
-    for (u32 i = 0; i < N_BASES; i++) base[i] /= g;
+    u32 g = k->grain[0];
+    for (u32 i = 0; i < N_BASES; i++) base[i] = in_grains(base[i], g);
     u32 at = cheapest(k->start_cost, available, N_BASES);
-    v = base[at] + code_signed(&s->coders[TIMES], path_context(&s->x, AT_START + at, family, path, at, SIGNED_BITS), v / g - base[at]);
+    v = base[at] + code_signed(&s->coders[TIMES], path_context(&s->x, AT_START + at, family, path, at, SIGNED_BITS), in_grains(v, g) - base[at]);
     learn_costs(k->start_cost, base, available, N_BASES, v);
-    return v * g;
+    return v * grains[g];
 }
 
 /* A length of time, signed, modulo 2^64. */
 static u64 code_length(State *s, u32 path, Clock *k, u64 *base, u32 available, u64 v) {
-    i64 g = (i64)grains[k->grain[1]];
-    for (u32 i = 0; i < N_LENGTHS; i++) base[i] = (u64)floor_div((i64)base[i], g);
+    u32 g = k->grain[1];
+    for (u32 i = 0; i < N_LENGTHS; i++) base[i] = in_grains_floor(base[i], g);
     u32 at = cheapest(k->length_cost, available, N_LENGTHS);
-    u64 d = (u64)floor_div((i64)v, g) - base[at];
+    u64 d = in_grains_floor(v, g) - base[at];
     v = base[at] + code_signed(&s->coders[TIMES], path_context(&s->x, AT_LENGTH + at, F_LENGTH, path, at, SIGNED_BITS), d);
     learn_costs(k->length_cost, base, available, N_LENGTHS, v);
-    return v * (u64)g;
+    return v * grains[g];
 }
 
 typedef struct {

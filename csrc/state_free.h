@@ -39,6 +39,7 @@ static void state_begin(State *s, const Preset *preset) {
     s->t.seed = s->x.seed = preset->t.seed;
     s->x.bits.n = s->x.of_path.n = s->recents.n = s->traces.n = s->mentions.n = s->clocks.n = s->series.n = s->skeletons.n = s->def_skeletons.n = 0;
     map_clear(&s->x.index);
+    memset(s->x.of_family, 0, sizeof s->x.of_family);
     map_clear(&s->recent_index);
     index_clear(&s->trace_index);
     map_clear(&s->mention_index);

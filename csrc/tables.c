@@ -100,6 +100,7 @@ u32 atom_hash(const Tables *t, u8 place, const u8 *enc, size_t n) { return (u32)
 static void atom_push(Tables *t, u32 cls, u64 value, const u8 *enc, size_t enc_n) {
     const Class *c = &t->classes.v[cls];
     Atom a = {.enc = enc, .enc_n = (u32)enc_n, .cls = cls, .op = c->op, .place = c->place, .is_text = c->value == VALUE_BYTES, .value = value};
+    memcpy(&a.head, enc, enc_n < 8 ? enc_n : 8);
     VEC_PUSH(&t->env, t->atoms, a);
 }
 

@@ -42,6 +42,7 @@ typedef struct {
 
 typedef struct {
     const u8 *enc; /* the field's bytes; for ids and times only those before the payload */
+    u64 head;      /* the first eight of them, so that most wrong guesses cost no look at `enc`; shorter ones end in zeros */
     u32 enc_n, cls;
     u32 next, next2; /* the two atoms that last followed this one, or 0 */
     u8 op, place;  /* of its class */

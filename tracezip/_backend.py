@@ -25,7 +25,7 @@ class BlockEncoder(Protocol):
     n_messages: int
     """Messages, or parts of them, that were added and are not encoded yet."""
 
-    def add(self, message: bytes, prefix: bytes = b"", skip: int = 0, continues: bool = False) -> None:
+    def add(self, message: bytes | memoryview, prefix: bytes = b"", skip: int = 0, continues: bool = False) -> None:
         """One part: `prefix`, then `message` but for its first `skip` bytes; `continues` if more of it follows."""
 
     def encode(self) -> tuple[bytes, ...]:

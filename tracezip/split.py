@@ -20,7 +20,7 @@ _CONTEXT = 0x0A
 
 
 class Part(NamedTuple):
-    message: bytes
+    message: bytes | memoryview
     prefix: bytes = b""
     skip: int = 0
     continues: bool = False
@@ -50,7 +50,7 @@ def split(message: bytes) -> Iterator[Part]:
     yield last
 
 
-def has_at_most(message: bytes, n_spans: int) -> bool:
+def has_at_most(message: bytes | memoryview, n_spans: int) -> bool:
     """Whether a message has no more spans than this. A span takes two bytes at least: few messages are walked."""
     return len(message) // 2 <= n_spans or _backend.count_spans(message, 0) <= n_spans
 
@@ -63,9 +63,29 @@ class _Cutter:
         self._prefix = b""
 
     def parts(self) -> Iterator[Part]:
-        yield from self._cut(0, len(self._data), ())
+        view = memoryview(self._data)
+        for start, stop in self._runs():
+            run = view[start:stop]
+            n_spans = _backend.count_spans(run, 0)
+            if len(run) <= limits.PART_BYTES and n_spans <= limits.MAX_GROUP_SPANS:
+                yield self._part(run, 0, n_spans)
+            else:
+                yield from self._cut(start, stop, ())
         if self._prefix:
             yield self._part(b"", 0)
+
+    def _runs(self) -> Iterator[tuple[int, int]]:
+        """Runs of the message's fields, as large as a part may be; a field that is larger; what cannot be walked."""
+        begin = at = 0
+        for _, start, _, end in fields(self._data, 0, len(self._data)):
+            if start > begin and end - begin > limits.PART_BYTES:
+                yield begin, start
+                begin = start
+            at = end
+        if at > begin:
+            yield begin, at
+        if at < len(self._data):
+            yield at, len(self._data)
 
     def _cut(self, at: int, stop: int, contexts: tuple[bytes, ...]) -> Iterator[Part]:
         """Cuts what stands between two positions, which is `len(contexts)` levels deep, into regions of whole fields.
@@ -125,7 +145,7 @@ class _Cutter:
             self._prefix += self._data[at : min(at + limits.PART_BYTES, stop)]
             yield self._part(b"", 0)
 
-    def _part(self, message: bytes, skip: int, n_spans: int = 0) -> Part:
+    def _part(self, message: bytes | memoryview, skip: int, n_spans: int = 0) -> Part:
         prefix, self._prefix = self._prefix, b""
         return Part(message, prefix, skip, n_spans=n_spans)
 

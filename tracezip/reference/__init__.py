@@ -83,7 +83,7 @@ class Encoder:
         self._planner = Planner(self._s, self._threshold)
         self._messages: list[Message] = []
 
-    def add(self, message: bytes, prefix: bytes = b"", skip: int = 0, continues: bool = False) -> None:
+    def add(self, message: bytes | memoryview, prefix: bytes = b"", skip: int = 0, continues: bool = False) -> None:
         if skip > len(message):
             raise ValueError(f"skip is {skip}, the message has {len(message)} bytes")
         parsed = self._parser.parse(bytes(message), prefix, skip, continues)
@@ -159,9 +159,9 @@ class Decoder:
         self._is_dead = False
 
     def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bool]]:
+        self._check_alive()
         if len(sections) != len(_SECTIONS):
             raise ValueError(f"a block has {len(_SECTIONS)} sections, not {len(sections)}")
-        self._check_alive()
         self._is_dead = True
         messages = self._read(sections, n_bytes)
         self._n_messages = len(messages)
