@@ -23,8 +23,8 @@ static void define_skeleton(State *s, u32 v) {
     (void)n;
     bytes_append(&s->t.env, &s->streams[TEXT].out, k.p, k.n);
 #else
-    const u8 *p = stream_take(s, TEXT, n);
     budget_spend(s, n);
+    const u8 *p = stream_take(s, TEXT, n);
     k.p = arena_copy(&s->t.env, &s->t.arena, p, (size_t)n);
     k.n = (u32)n;
     for (u32 i = 0; i < k.n; i++) k.n_fields += k.p[i] >= FIELD_FIRST && k.p[i] <= FIELD_LAST;
@@ -116,7 +116,7 @@ static void define_schema(State *s, u32 v) {
     Schema q = {0};
     if (TZ_ENCODING) {
         q = t->schemas.v[v];
-        memcpy(cls, schema_classes(t, v), q.n * sizeof *cls);
+        if (q.n) memcpy(cls, schema_classes(t, v), q.n * sizeof *cls);
     }
     budget_spend(s, 4);
     u32 kind = TREE(c, context(&s->x, F_SCHEMA, 0, 0, 8), 3, q.kind);
@@ -154,7 +154,7 @@ static void define_shape(State *s, u32 v) {
     u32 perm[TZ_MAX_FIELDS], left[TZ_MAX_FIELDS];
     budget_spend(s, 4 + n);
     for (u32 i = 0; i < n; i++) left[i] = perm[i] = i;
-    if (TZ_ENCODING) memcpy(perm, t->perms.v + t->shapes.v[v].perm, n * sizeof *perm);
+    if (TZ_ENCODING && n) memcpy(perm, t->perms.v + t->shapes.v[v].perm, n * sizeof *perm);
     if (!code_bit(c, context(&s->x, F_SHAPE, 1, 0, 1), TZ_ENCODING && t->shapes.v[v].identity)) {
         for (u32 i = 0; i < n; i++) {
             u32 at = 0;

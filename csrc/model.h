@@ -44,14 +44,20 @@ static inline Bit *context(Contexts *x, u32 family, u32 a, u32 b, u32 n) {
 /* The same for the context (family, 0, 0). */
 static inline Bit *family_context(Contexts *x, u32 family, u32 n) {
     u32 *at = &x->of_family[family];
-    if (!*at) *at = (u32)(context(x, family, 0, 0, n) - x->bits.v) + 1;
+    if (!*at) {
+        Bit *b = context(x, family, 0, 0, n); /* may move the others */
+        *at = (u32)(b - x->bits.v) + 1;
+    }
     return x->bits.v + *at - 1;
 }
 
 /* The same for a context that is named by a path and a small number; `place` is its own among those of the path. */
 static inline Bit *path_context(Contexts *x, u32 place, u32 family, u32 path, u32 b, u32 n) {
     u32 *at = &x->of_path.v[(size_t)path * PATH_CONTEXTS + place];
-    if (!*at) *at = (u32)(context(x, family, path, b, n) - x->bits.v) + 1;
+    if (!*at) {
+        Bit *bits = context(x, family, path, b, n);
+        *at = (u32)(bits - x->bits.v) + 1;
+    }
     return x->bits.v + *at - 1;
 }
 

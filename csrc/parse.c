@@ -202,28 +202,45 @@ static inline int guess_holds(const Atom *a, u8 place, u32 seen, const u8 *p, co
     return !a->again || seen >> (a->again - 1) & 1;
 }
 
-/* Reads one field that is neither children nor a message within the record: first the guess, then in earnest. */
-static inline const u8 *walk_field(Walk *w, u8 place, Fields *f, u32 *atom, u64 *column, const u8 *p, const u8 *end) {
-    const Tables *t = w->t;
-    const Atom *last = &t->atoms.v[f->last];
-    u32 a = last->next;
-    if (!guess_holds(&t->atoms.v[a], place, f->seen, p, end) && !guess_holds(&t->atoms.v[a = last->next2], place, f->seen, p, end)) a = 0;
-    if (a) {
-        const Atom *guess = &t->atoms.v[a];
-        const u8 *next = p + guess->enc_n;
-        if (guess->op >= OP_CHILDREN || take_column(f, column, guess->op, &next, end)) return push_field(w, f, atom, a) ? next : NULL;
+/* Reads fields as long as the guesses hold, until there are `most`: nearly all of them, so all that is needed is held in registers. */
+static const u8 *walk_known(Walk *w, u8 place, Fields *f, u32 most, u32 *atom, u64 *column, const u8 *p, const u8 *end) {
+    Tables *t = w->t;
+    Atom *atoms = t->atoms.v;
+    u32 n = f->n, node = f->node, last = f->last;
+    while (p < end && n < most) {
+        u32 a = atoms[last].next;
+        if (!guess_holds(&atoms[a], place, f->seen, p, end)) {
+            a = atoms[last].next2;
+            if (!guess_holds(&atoms[a], place, f->seen, p, end)) break;
+            atoms[last].next2 = atoms[last].next;
+            atoms[last].next = a;
+        }
+        const u8 *next = p + atoms[a].enc_n;
+        if (atoms[a].op < OP_CHILDREN && !take_column(f, column, atoms[a].op, &next, end)) break;
+        node = trie_step(t, node, atoms[a].cls);
+        atom[n++] = last = a;
+        p = next;
     }
-    return walk_new_field(w, place, f, atom, column, p, end);
+    f->n = n;
+    f->node = node;
+    f->last = last;
+    return p;
+}
+
+/* Reads fields that are neither children nor messages within the record: first by guesses, then one in earnest. */
+static inline const u8 *walk_fields(Walk *w, u8 place, Fields *f, u32 most, u32 *atom, u64 *column, const u8 *p, const u8 *end) {
+    const u8 *known = walk_known(w, place, f, most, atom, column, p, end);
+    return known > p ? known : walk_new_field(w, place, f, atom, column, p, end);
 }
 
 /* Events and links. One that is not canonical becomes a raw record; their order is kept, so nothing can fail. */
 static void walk_leaf(Walk *w, u32 kind, const u8 *p, const u8 *end) {
     Env *env = &w->t->env;
-    u32 atom[TZ_MAX_LEAF_FIELDS];
+    u32 atom[TZ_MAX_LEAF_FIELDS + 1];
     u64 column[OP_CHILDREN + 1] = {0};
     Fields f = {.node = 1 + kind, .last = 1 + kind};
     const u8 *body = p;
-    while (p && p < end && f.n < TZ_MAX_LEAF_FIELDS) p = walk_field(w, (u8)kind, &f, atom, column, p, end);
+    while (p && p < end && f.n < TZ_MAX_LEAF_FIELDS) p = walk_fields(w, (u8)kind, &f, TZ_MAX_LEAF_FIELDS, atom, column, p, end);
     if (p != end) {
         memset(column, 0, sizeof column);
         push_raw(w, kind, body, (size_t)(end - body));
@@ -272,7 +289,7 @@ static const u8 *walk_span_fields(Walk *w, Fields *f, const u8 *p, const u8 *end
     while (p && p < end) {
         u32 kind = child_kind(KIND_SPAN, *p);
         if (kind == N_KINDS) {
-            p = walk_field(w, KIND_SPAN, f, w->atom, w->column, p, end);
+            p = walk_fields(w, KIND_SPAN, f, TZ_MAX_FIELDS, w->atom, w->column, p, end);
             continue;
         }
         u8 tag = *p;
@@ -315,7 +332,7 @@ static const u8 *walk_nested(Walk *w, Fields *f, u32 *atom, u8 place, u8 inner, 
     u8 tag = *p;
     if (!(p = length_get(p + 1, end, &n)) || !push_field(w, f, atom, mark_atom(w->t, place, OP_OPEN, tag))) return NULL;
     end = p + n;
-    while (p && p < end && f->n <= TZ_MAX_GROUP_FIELDS) p = walk_field(w, inner, f, atom, w->column, p, end);
+    while (p && p < end && f->n <= TZ_MAX_GROUP_FIELDS) p = walk_fields(w, inner, f, TZ_MAX_GROUP_FIELDS + 1, atom, w->column, p, end);
     if (p != end || !push_field(w, f, atom, mark_atom(w->t, place, OP_CLOSE, tag))) return NULL;
     return end;
 }
@@ -339,7 +356,7 @@ static int walk_group(Walk *w, u8 kind, const u8 *p, const u8 *end) {
             continue;
         }
         if (*p != 0x12) {
-            p = walk_field(w, kind, &f, atom, w->column, p, end);
+            p = walk_fields(w, kind, &f, TZ_MAX_GROUP_FIELDS + 1, atom, w->column, p, end);
             continue;
         }
         if (count) return 0;
