@@ -14,15 +14,18 @@ typedef struct {
     Map index;
     VEC(Bit) bits;
     u32 of_family[256]; /* where the context (family, 0, 0) is, + 1, so that it needs no look-up */
+    U32s of_schema, of_slot; /* the same for (ORDER, schema), and for SLOT_CONTEXTS contexts of each valued slot */
     U32s of_path; /* PATH_CONTEXTS places for each path: where some contexts are, + 1, so that they need no look-up */
 } Contexts;
 
-enum { PATH_CONTEXTS = 32 };
+enum { PATH_CONTEXTS = 32, SLOT_CONTEXTS = 4 };
 
 static void contexts_free(Contexts *x) {
     map_free(&x->index);
     VEC_FREE(x->bits);
     VEC_FREE(x->of_path);
+    VEC_FREE(x->of_schema);
+    VEC_FREE(x->of_slot);
 }
 
 /* The bits of a context; the pointer holds until the next call. */
@@ -41,24 +44,20 @@ static inline Bit *context(Contexts *x, u32 family, u32 a, u32 b, u32 n) {
     return x->bits.v + *at - 1;
 }
 
-/* The same for the context (family, 0, 0). */
-static inline Bit *family_context(Contexts *x, u32 family, u32 n) {
-    u32 *at = &x->of_family[family];
+/* The same for a context whose place, + 1, is kept in *at once it is known; 0 until then. */
+static inline Bit *kept_context(Contexts *x, u32 *at, u32 family, u32 a, u32 b, u32 n) {
     if (!*at) {
-        Bit *b = context(x, family, 0, 0, n); /* may move the others */
-        *at = (u32)(b - x->bits.v) + 1;
+        Bit *bits = context(x, family, a, b, n); /* may move the others */
+        *at = (u32)(bits - x->bits.v) + 1;
     }
     return x->bits.v + *at - 1;
 }
 
+static inline Bit *family_context(Contexts *x, u32 family, u32 n) { return kept_context(x, &x->of_family[family], family, 0, 0, n); }
+
 /* The same for a context that is named by a path and a small number; `place` is its own among those of the path. */
 static inline Bit *path_context(Contexts *x, u32 place, u32 family, u32 path, u32 b, u32 n) {
-    u32 *at = &x->of_path.v[(size_t)path * PATH_CONTEXTS + place];
-    if (!*at) {
-        Bit *bits = context(x, family, path, b, n);
-        *at = (u32)(bits - x->bits.v) + 1;
-    }
-    return x->bits.v + *at - 1;
+    return kept_context(x, &x->of_path.v[(size_t)path * PATH_CONTEXTS + place], family, path, b, n);
 }
 
 /* --- numbers ------------------------------------------------------------------------------------------------------ */

@@ -85,12 +85,12 @@ static void next_round(State *s, Desk *d) {
     if (d->mark.n < s->t.atoms.n) VEC_RESIZE(&s->t.env, d->mark, s->t.atoms.n);
 }
 
-/* How many different atoms a slot has, and whether all of them may be remembered. */
-static u32 count_distinct(State *s, Desk *d, u32 slot, int *eligible) {
+/* How many different atoms a slot has in the first rows, and whether all of them may be remembered. */
+static u32 count_distinct(State *s, Desk *d, u32 slot, size_t n_rows, int *eligible) {
     u32 n = 0, last = NO_SLOT;
     next_round(s, d);
     *eligible = 1;
-    for (size_t i = 0; i < d->rows.n; i++) {
+    for (size_t i = 0; i < n_rows; i++) {
         u32 a = s->b.atoms.v[d->rows.v[i] + slot];
         if (a == last) continue;
         last = a;
@@ -177,15 +177,26 @@ static void choose_path_slots(State *s, Desk *d, u32 schema, const u32 *distinct
     }
 }
 
+/* Which slots do not have the same atom in all rows: varies[slot] is not 0. */
+static void find_varying(const State *s, const Desk *d, u32 n_valued, u32 *varies) {
+    const u32 *first = s->b.atoms.v + d->rows.v[0];
+    memset(varies, 0, n_valued * sizeof *varies);
+    for (size_t i = 1; i < d->rows.n; i++) {
+        const u32 *row = s->b.atoms.v + d->rows.v[i];
+        for (u32 k = 0; k < n_valued; k++) varies[k] |= row[k] ^ first[k];
+    }
+}
+
 /* Decides each slot of a schema from its rows in this block. Once a hole, always a hole. */
 static void decide_modes(State *s, Desk *d, u32 schema) {
     Tables *t = &s->t;
     const Schema q = t->schemas.v[schema];
     u8 *mode = t->modes.v + q.modes, *cond = t->conds.v + q.modes;
-    u32 distinct[TZ_MAX_FIELDS] = {0};
+    u32 distinct[TZ_MAX_FIELDS] = {0}, varies[TZ_MAX_FIELDS];
+    find_varying(s, d, q.n_valued, varies);
     for (u32 i = 0; i < q.n_valued; i++) {
         int eligible;
-        distinct[i] = count_distinct(s, d, i, &eligible);
+        distinct[i] = count_distinct(s, d, i, varies[i] ? d->rows.n : 1, &eligible);
         if (q.decided && mode[i] != MODE_PATH) continue;
         mode[i] = eligible ? N_MODES : MODE_DICTIONARY;
     }

@@ -6,7 +6,7 @@
 
 /* Places of path_context. A path is of one kind, so starts of spans and times of events may share theirs. */
 enum { AT_TRACE_SAME, AT_ID_OF_TRACE, AT_OWN_AWAITED, AT_OWN_RANK, AT_PARENT_KNOWN, AT_PARENT_SEEN, AT_PARENT_RANK, AT_PARENT_RANK_SEEN, AT_COUNT, AT_COUNT_LINKS,
-       AT_START, AT_LENGTH = AT_START + N_BASES, AT_END = AT_LENGTH + N_LENGTHS };
+       AT_START, AT_LENGTH = AT_START + N_BASES, AT_RECENT = AT_LENGTH + N_LENGTHS };
 
 /* --- what came last ------------------------------------------------------------------------------------------------ */
 
@@ -17,6 +17,15 @@ static u32 recent(State *s, u32 family, u32 a, u32 b) {
         VEC_PUSH(&s->t.env, s->recents, fresh);
         *at = (u32)s->recents.n;
     }
+    return *at - 1;
+}
+
+/* (RECENT1, a) of a kind; where a is a path, it is kept beside the path's contexts. */
+static u32 recent_of(State *s, u32 kind, u32 a) {
+    u32 *at;
+    if (kind < KIND_SPAN || a >= s->t.paths.n) return recent(s, F_RECENT1 + kind, a, 0);
+    at = &s->x.of_path.v[(size_t)a * PATH_CONTEXTS + AT_RECENT + kind - KIND_SPAN];
+    if (!*at) *at = recent(s, F_RECENT1 + kind, a, 0) + 1;
     return *at - 1;
 }
 
@@ -46,7 +55,7 @@ TZ_INLINE u32 code_recent(State *s, Coder *c, u32 number, u32 family, u32 a, u32
 /* The path of a record of some kind: after `a` and `b`, after `a`, or any. */
 static u32 code_path(State *s, u32 kind, u32 a, u32 b, u32 v) {
     Coder *c = &s->coders[kind < KIND_SPAN ? ENVELOPE : PATHS];
-    u32 two = recent(s, F_RECENT2 + kind, a, b), one = recent(s, F_RECENT1 + kind, a, 0);
+    u32 two = recent(s, F_RECENT2 + kind, a, b), one = recent_of(s, kind, a);
     u32 r = code_recent(s, c, two, F_PATH2 + kind, 0, v, NONE, NONE);
     if (r == NONE) r = code_recent(s, c, one, F_PATH1 + kind, 0, v, s->recents.v[two].first, s->recents.v[two].second);
     if (r == NONE) {
@@ -296,6 +305,10 @@ static void learn_span_times(State *s, const Place *at, u64 start, u64 end) {
 
 static u32 slot_name(const State *s, u32 schema, u32 slot) { return s->t.schemas.v[schema].name + slot; }
 
+static inline Bit *slot_context(State *s, u32 place, u32 family, u32 name, u32 b) {
+    return kept_context(&s->x, &s->x.of_slot.v[(size_t)name * SLOT_CONTEXTS + place], family, name, b, 1);
+}
+
 static u64 memory_name(u32 family, u32 a, u32 b) { return (u64)family << 56 | (u64)a << 28 | b; }
 
 static u32 recall(const State *s, u64 name) { return map_get(&s->memory, name, s->t.seed); }
@@ -322,11 +335,11 @@ static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, 
     u64 of_trace = memory_name(F_OF_TRACE, class_def, at->trace);
     u64 of_slot = condition == NONE ? memory_name(F_OF_PATH, name, at->path) : memory_name(F_OF_VALUE, name, condition);
     u32 m1 = at->trace == NONE ? 0 : recall(s, of_trace), m2 = recall(s, of_slot);
-    if (m1 && code_bit(c, context(&s->x, F_HIT1, name, 0, 1), v + 1 == m1)) r = m1 - 1;
-    if (r == NONE && m2 && m2 != m1 && code_bit(c, context(&s->x, F_HIT2, name, m1 != 0, 1), v + 1 == m2)) r = m2 - 1;
+    if (m1 && code_bit(c, slot_context(s, 0, F_HIT1, name, 0), v + 1 == m1)) r = m1 - 1;
+    if (r == NONE && m2 && m2 != m1 && code_bit(c, slot_context(s, 1 + (m1 != 0), F_HIT2, name, m1 != 0), v + 1 == m2)) r = m2 - 1;
     if (r == NONE) {
         u32 n = (u32)t->classes.v[cls].atoms.n, number = TZ_ENCODING ? t->atoms.v[v].def : 0;
-        if (n && code_bit(c, context(&s->x, F_KNOWN, name, 0, 1), number != 0))
+        if (n && code_bit(c, slot_context(s, 3, F_KNOWN, name, 0), number != 0))
             r = t->classes.v[cls].atoms.v[code_choice(c, context(&s->x, F_CHOICE, class_def, 0, CHOICE_BITS), n, number - 1, "values")];
         else
             return code_new_value(s, c, cls, name, at->path, v);
@@ -372,7 +385,7 @@ static u32 code_order(State *s, Coder *c, u32 schema, u32 shape) {
     if (!n) tz_fail(&s->t.env, TZ_CORRUPT, "paths");
     u32 number = TZ_ENCODING ? s->t.shapes.v[shape].order : 0;
     if (n == 1) return q->orders.v[0];
-    u32 r = code_choice(c, context(&s->x, F_ORDER, q->def, 0, CHOICE_BITS), n, number, "paths");
+    u32 r = code_choice(c, kept_context(&s->x, &s->x.of_schema.v[q->def], F_ORDER, q->def, 0, CHOICE_BITS), n, number, "paths");
     return s->t.schemas.v[schema].orders.v[r];
 }
 
@@ -548,6 +561,8 @@ static void code_rows(State *s, size_t n_messages) {
     if (n_messages > TZ_MAX_MESSAGES) tz_fail(&s->t.env, TZ_LIMIT, "envelope");
     if (!s->traces.n) trace_add(s, 0, 0);
     VEC_RESIZE(&s->t.env, s->clocks, s->t.paths.n);
+    VEC_RESIZE(&s->t.env, s->x.of_schema, s->t.def_schemas.n + 1);
+    VEC_RESIZE(&s->t.env, s->x.of_slot, ((size_t)s->n_slots + 1) * SLOT_CONTEXTS);
     VEC_RESIZE(&s->t.env, s->x.of_path, (s->t.paths.n + 1) * PATH_CONTEXTS);
     for (size_t i = 0; i < n_messages; i++) code_message(s, &rows, i, &last);
 }
