@@ -50,6 +50,7 @@ bench-suite: $(BUILT)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror csrc/*.c csrc/*.h
 
 types: $(BUILT)
 	$(BIN)/mypy
@@ -57,6 +58,7 @@ types: $(BUILT)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i csrc/*.c csrc/*.h
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

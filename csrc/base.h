@@ -39,47 +39,50 @@ _Noreturn static inline void tz_fail(Env *env, int code, const char *where) {
 #endif
 
 /* A growable array. `n` elements are in use; reserved memory beyond them is undefined. */
-#define VEC(T) \
-    struct {   \
-        T *v;  \
-        size_t n, cap; \
+#define VEC(T)                                                                                                         \
+    struct {                                                                                                           \
+        T *v;                                                                                                          \
+        size_t n, cap;                                                                                                 \
     }
 
 static inline void *tz_grow(Env *env, void *v, size_t *cap, size_t need, size_t size) {
     size_t cap2 = *cap * 2 > need ? *cap * 2 : need;
-    if (cap2 < 16) cap2 = 16;
-    if (cap2 > SIZE_MAX / 2 / size) tz_fail(env, TZ_NO_MEMORY, "memory");
+    if (cap2 < 16)
+        cap2 = 16;
+    if (cap2 > SIZE_MAX / 2 / size)
+        tz_fail(env, TZ_NO_MEMORY, "memory");
     void *grown = realloc(v, cap2 * size);
-    if (!grown) tz_fail(env, TZ_NO_MEMORY, "memory");
+    if (!grown)
+        tz_fail(env, TZ_NO_MEMORY, "memory");
     *cap = cap2;
     return grown;
 }
 
-#define VEC_RESERVE(env, vec, more)                                                                     \
-    do {                                                                                                \
-        if ((vec).n + (more) > (vec).cap)                                                               \
-            (vec).v = tz_grow((env), (vec).v, &(vec).cap, (vec).n + (more), sizeof *(vec).v);           \
+#define VEC_RESERVE(env, vec, more)                                                                                    \
+    do {                                                                                                               \
+        if ((vec).n + (more) > (vec).cap)                                                                              \
+            (vec).v = tz_grow((env), (vec).v, &(vec).cap, (vec).n + (more), sizeof *(vec).v);                          \
     } while (0)
-#define VEC_PUSH(env, vec, x)            \
-    do {                                 \
-        VEC_RESERVE((env), (vec), 1);    \
-        (vec).v[(vec).n++] = (x);        \
+#define VEC_PUSH(env, vec, x)                                                                                          \
+    do {                                                                                                               \
+        VEC_RESERVE((env), (vec), 1);                                                                                  \
+        (vec).v[(vec).n++] = (x);                                                                                      \
     } while (0)
 /* Sets the length to `len`; new elements are zero. */
-#define VEC_RESIZE(env, vec, len)                                                                 \
-    do {                                                                                          \
-        size_t len_ = (len);                                                                      \
-        if (len_ > (vec).n) {                                                                     \
-            VEC_RESERVE((env), (vec), len_ - (vec).n);                                            \
-            memset((void *)((vec).v + (vec).n), 0, (len_ - (vec).n) * sizeof *(vec).v);           \
-        }                                                                                         \
-        (vec).n = len_;                                                                           \
+#define VEC_RESIZE(env, vec, len)                                                                                      \
+    do {                                                                                                               \
+        size_t len_ = (len);                                                                                           \
+        if (len_ > (vec).n) {                                                                                          \
+            VEC_RESERVE((env), (vec), len_ - (vec).n);                                                                 \
+            memset((void *)((vec).v + (vec).n), 0, (len_ - (vec).n) * sizeof *(vec).v);                                \
+        }                                                                                                              \
+        (vec).n = len_;                                                                                                \
     } while (0)
-#define VEC_FREE(vec)          \
-    do {                       \
-        free((vec).v);         \
-        (vec).v = NULL;        \
-        (vec).n = (vec).cap = 0; \
+#define VEC_FREE(vec)                                                                                                  \
+    do {                                                                                                               \
+        free((vec).v);                                                                                                 \
+        (vec).v = NULL;                                                                                                \
+        (vec).n = (vec).cap = 0;                                                                                       \
     } while (0)
 
 typedef VEC(u8) Bytes;
@@ -87,7 +90,8 @@ typedef VEC(u32) U32s;
 typedef VEC(u64) U64s;
 
 static inline void bytes_append(Env *env, Bytes *b, const void *p, size_t n) {
-    if (!n) return;
+    if (!n)
+        return;
     VEC_RESERVE(env, *b, n);
     memcpy(b->v + b->n, p, n);
     b->n += n;
@@ -108,13 +112,16 @@ enum { ARENA_CHUNK = 262144 };
 
 static inline u8 *arena_take_more(Env *env, Arena *a, size_t n) {
     while (++a->at < a->chunks.n)
-        if (a->chunks.v[a->at].size >= n) break;
+        if (a->chunks.v[a->at].size >= n)
+            break;
     if (a->at >= a->chunks.n) {
         size_t size = a->chunks.n ? ARENA_CHUNK : ARENA_CHUNK / 4;
-        if (size < n) size = n;
+        if (size < n)
+            size = n;
         VEC_RESERVE(env, a->chunks, 1);
         u8 *chunk = malloc(size);
-        if (!chunk) tz_fail(env, TZ_NO_MEMORY, "memory");
+        if (!chunk)
+            tz_fail(env, TZ_NO_MEMORY, "memory");
         a->at = a->chunks.n;
         a->chunks.v[a->chunks.n++] = (Chunk){chunk, size};
     }
@@ -123,7 +130,8 @@ static inline u8 *arena_take_more(Env *env, Arena *a, size_t n) {
 }
 
 static inline u8 *arena_take(Env *env, Arena *a, size_t n) {
-    if (a->at >= a->chunks.n || a->chunks.v[a->at].size - a->used < n) return arena_take_more(env, a, n);
+    if (a->at >= a->chunks.n || a->chunks.v[a->at].size - a->used < n)
+        return arena_take_more(env, a, n);
     u8 *p = a->chunks.v[a->at].p + a->used;
     a->used += n;
     return p;
@@ -131,12 +139,14 @@ static inline u8 *arena_take(Env *env, Arena *a, size_t n) {
 
 static inline u8 *arena_copy(Env *env, Arena *a, const void *p, size_t n) {
     u8 *to = arena_take(env, a, n);
-    if (n) memcpy(to, p, n);
+    if (n)
+        memcpy(to, p, n);
     return to;
 }
 
 static inline void arena_free(Arena *a) {
-    for (size_t i = 0; i < a->chunks.n; i++) free(a->chunks.v[i].p);
+    for (size_t i = 0; i < a->chunks.n; i++)
+        free(a->chunks.v[i].p);
     VEC_FREE(a->chunks);
     a->at = a->used = 0;
 }
@@ -145,8 +155,10 @@ static inline void arena_free(Arena *a) {
 static inline void arena_clear(Arena *a) {
     size_t n = 0;
     for (size_t i = 0; i < a->chunks.n; i++) {
-        if (a->chunks.v[i].size <= ARENA_CHUNK) a->chunks.v[n++] = a->chunks.v[i];
-        else free(a->chunks.v[i].p);
+        if (a->chunks.v[i].size <= ARENA_CHUNK)
+            a->chunks.v[n++] = a->chunks.v[i];
+        else
+            free(a->chunks.v[i].p);
     }
     a->chunks.n = n;
     a->at = a->used = 0;

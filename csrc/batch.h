@@ -25,7 +25,7 @@ typedef struct {
     Records kinds[N_KINDS];
     U32s atoms;
     U32s n_scopes, n_spans, n_events, n_links; /* children of resource spans, scope spans, spans */
-    U64s trace_hi;                         /* spans, big-endian numbers */
+    U64s trace_hi;                             /* spans, big-endian numbers */
     U64s trace_lo;
     U64s span_id;
     U64s parent_id;
@@ -40,13 +40,15 @@ typedef struct {
 /* Records of all kinds. */
 static inline size_t batch_rows(const Batch *b) {
     size_t n = 0;
-    for (int k = 0; k < N_KINDS; k++) n += b->kinds[k].shape.n;
+    for (int k = 0; k < N_KINDS; k++)
+        n += b->kinds[k].shape.n;
     return n;
 }
 
 static inline void batch_clear(Batch *b) {
     b->messages.n = b->prefixes.n = b->atoms.n = 0;
-    for (int k = 0; k < N_KINDS; k++) b->kinds[k].shape.n = b->kinds[k].values.n = b->kinds[k].path.n = 0;
+    for (int k = 0; k < N_KINDS; k++)
+        b->kinds[k].shape.n = b->kinds[k].values.n = b->kinds[k].path.n = 0;
     b->n_scopes.n = b->n_spans.n = b->n_events.n = b->n_links.n = 0;
     b->trace_hi.n = b->trace_lo.n = b->span_id.n = b->parent_id.n = b->start.n = b->end.n = 0;
     b->event_time.n = b->link_hi.n = b->link_lo.n = b->link_span.n = 0;

@@ -13,15 +13,16 @@
 
 /* An adaptive bit: the probability of a 1 in units of 2^-22 above, the number of bits seen below. */
 typedef u32 Bit;
-#define BIT_START ((u32)1 << 31)
-#define BIT_LIMIT 63u
+#define BIT_START        ((u32)1 << 31)
+#define BIT_LIMIT        63u
 #define PROBABILITY_BITS 15
 
 /* How far one bit moves the probability: 65536 / (seen + 1.5), filled once. */
 static u16 adapt_rate[BIT_LIMIT + 1];
 
 static void adapt_rates_fill(void) {
-    for (u32 n = 0; n <= BIT_LIMIT; n++) adapt_rate[n] = (u16)(131072u / (2 * n + 3));
+    for (u32 n = 0; n <= BIT_LIMIT; n++)
+        adapt_rate[n] = (u16)(131072u / (2 * n + 3));
 }
 
 static inline u32 bit_probability(Bit b) {
@@ -54,12 +55,14 @@ static void coder_begin(Coder *c, Env *env) {
 /* A carry goes into the bytes that were written last; there is always one that takes it. */
 static void coder_carry(Coder *c) {
     size_t i = c->out.n;
-    while (i-- && !++c->out.v[i]) {}
+    while (i-- && !++c->out.v[i]) {
+    }
 }
 
 TZ_INLINE void coder_add(Coder *c, u32 *low, u32 more) {
     *low += more;
-    if (*low < more) coder_carry(c);
+    if (*low < more)
+        coder_carry(c);
 }
 
 TZ_INLINE void coder_shift(Coder *c, u32 *low, u32 *range) {
@@ -75,17 +78,20 @@ static void coder_end(Coder *c) {
     u64 low = c->low, top = low + c->range - 1;
     for (u32 keep = 0; keep <= 32; keep += 8) {
         u64 mask = ((u64)1 << (32 - keep)) - 1, v = (low + mask) & ~mask;
-        if (v > top) continue;
+        if (v > top)
+            continue;
         coder_add(c, &c->low, (u32)(v - low));
         break;
     }
-    for (int i = 24; i >= 0; i -= 8) VEC_PUSH(c->env, c->out, (u8)(c->low >> i));
-    while (c->out.n && !c->out.v[c->out.n - 1]) c->out.n--;
+    for (int i = 24; i >= 0; i -= 8)
+        VEC_PUSH(c->env, c->out, (u8)(c->low >> i));
+    while (c->out.n && !c->out.v[c->out.n - 1])
+        c->out.n--;
 }
 
 /* The state of a coder, held in registers while several bits are coded. */
-#define CODER_HOLD(c) u32 low_ = (c)->low, range_ = (c)->range
-#define CODER_DROP(c) ((c)->low = low_, (c)->range = range_)
+#define CODER_HOLD(c)        u32 low_ = (c)->low, range_ = (c)->range
+#define CODER_DROP(c)        ((c)->low = low_, (c)->range = range_)
 #define CODER_BIT(c, b, one) bit_step((c), &low_, &range_, (b), (one))
 
 TZ_INLINE u32 bit_step(Coder *c, u32 *low, u32 *range, Bit *b, u32 one) {
@@ -122,7 +128,8 @@ static inline u32 coder_byte(Coder *c) { return c->p < c->end ? *c->p++ : 0; }
 
 static void coder_begin(Coder *c, Env *env, const char *name, const u8 *p, size_t n) {
     *c = (Coder){.env = env, .name = name, .p = p, .end = p + n, .range = 0xffffffffu};
-    for (int i = 0; i < 4; i++) c->code = c->code << 8 | coder_byte(c);
+    for (int i = 0; i < 4; i++)
+        c->code = c->code << 8 | coder_byte(c);
 }
 
 TZ_INLINE void coder_fill(Coder *c, u32 *code, u32 *range) {
@@ -133,8 +140,8 @@ TZ_INLINE void coder_fill(Coder *c, u32 *code, u32 *range) {
 }
 
 /* The state of a coder, held in registers while several bits are coded. */
-#define CODER_HOLD(c) u32 code_ = (c)->code, range_ = (c)->range
-#define CODER_DROP(c) ((c)->code = code_, (c)->range = range_)
+#define CODER_HOLD(c)        u32 code_ = (c)->code, range_ = (c)->range
+#define CODER_DROP(c)        ((c)->code = code_, (c)->range = range_)
 #define CODER_BIT(c, b, one) bit_step((c), &code_, &range_, (b))
 
 TZ_INLINE u32 bit_step(Coder *c, u32 *code, u32 *range, Bit *b) {
@@ -150,7 +157,8 @@ static inline u32 code_raw16(Coder *c, u32 n, u32 v) {
     CODER_HOLD(c);
     range_ >>= n;
     v = code_ / range_;
-    if (v >> n) tz_fail(c->env, TZ_CORRUPT, c->name);
+    if (v >> n)
+        tz_fail(c->env, TZ_CORRUPT, c->name);
     code_ -= v * range_;
     coder_fill(c, &code_, &range_);
     CODER_DROP(c);
@@ -168,7 +176,8 @@ TZ_INLINE u32 code_bit(Coder *c, Bit *b, u32 one) {
 
 static inline u64 code_raw(Coder *c, u32 n, u64 v) {
     u64 r = 0;
-    for (; n > 16; n -= 16) r = r << 16 | code_raw16(c, 16, (u32)(v >> (n - 16)) & 0xffff);
+    for (; n > 16; n -= 16)
+        r = r << 16 | code_raw16(c, 16, (u32)(v >> (n - 16)) & 0xffff);
     return n ? r << n | code_raw16(c, n, (u32)v & ((1u << n) - 1)) : r;
 }
 

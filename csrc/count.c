@@ -5,7 +5,8 @@ enum { SPANS_LEVEL = 2, TAG_BYTES = 5, VARINT_BYTES = 10 };
 
 static u64 could_begin(const u8 *p, const u8 *end) {
     u64 n = 0;
-    for (; p < end; p++) n += *p == 0x12 || *p == 0x92;
+    for (; p < end; p++)
+        n += *p == 0x12 || *p == 0x92;
     return n;
 }
 
@@ -14,9 +15,12 @@ static const u8 *loose_varint(const u8 *p, const u8 *end, u32 most, u64 *v) {
     *v = 0;
     for (u32 i = 0; i < most && p < end; i++) {
         u64 bits = *p & 0x7f;
-        if (i == 9 && bits > 1) *v = UINT64_MAX;
-        else if (*v != UINT64_MAX) *v |= bits << (7 * i);
-        if (*p++ < 0x80) return p;
+        if (i == 9 && bits > 1)
+            *v = UINT64_MAX;
+        else if (*v != UINT64_MAX)
+            *v |= bits << (7 * i);
+        if (*p++ < 0x80)
+            return p;
     }
     return NULL;
 }
@@ -30,7 +34,8 @@ static const u8 *value_end(const u8 *p, const u8 *end, u32 type, const u8 **valu
         case 1: n = 8; break;
         case 5: n = 4; break;
         case 2:
-            if (!(*value = p = loose_varint(p, end, VARINT_BYTES, &n))) return NULL;
+            if (!(*value = p = loose_varint(p, end, VARINT_BYTES, &n)))
+                return NULL;
             break;
         default: return NULL;
     }
@@ -44,8 +49,10 @@ u64 count_spans(const u8 *p, size_t n, u32 level) {
     while (p < end) {
         u64 tag;
         const u8 *value, *after, *at = loose_varint(p, end, TAG_BYTES, &tag);
-        if (!at || !(after = value_end(at, end, (u32)tag & 7, &value))) break;
-        if (tag == unit[level]) spans += level == SPANS_LEVEL ? 1 : count_spans(value, (size_t)(after - value), level + 1);
+        if (!at || !(after = value_end(at, end, (u32)tag & 7, &value)))
+            break;
+        if (tag == unit[level])
+            spans += level == SPANS_LEVEL ? 1 : count_spans(value, (size_t)(after - value), level + 1);
         p = after;
     }
     return spans + could_begin(p, end);

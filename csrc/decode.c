@@ -18,24 +18,28 @@ static const char *const stream_names[N_STREAMS] = {"text", "ids", "binary", "li
 
 Decoder *decoder_new(const Preset *preset) {
     Decoder *d = calloc(1, sizeof *d);
-    if (!d) return NULL;
+    if (!d)
+        return NULL;
     adapt_rates_fill();
     d->preset = preset;
     d->w.t = &d->s.t;
-    if (decoder_reset(d) == TZ_OK) return d;
+    if (decoder_reset(d) == TZ_OK)
+        return d;
     decoder_free(d);
     return NULL;
 }
 
 int decoder_reset(Decoder *d) {
-    if (setjmp(d->s.t.env.out)) return d->s.t.env.code;
+    if (setjmp(d->s.t.env.out))
+        return d->s.t.env.code;
     state_begin(&d->s, d->preset);
     writer_reset(&d->w);
     return TZ_OK;
 }
 
 void decoder_free(Decoder *d) {
-    if (!d) return;
+    if (!d)
+        return;
     writer_free(&d->w);
     state_free(&d->s);
     free(d);
@@ -56,9 +60,11 @@ static void open_sections(State *s, const Input *in) {
 
 static void close_sections(State *s) {
     for (int i = 0; i < N_STREAMS; i++)
-        if (s->streams[i].p != s->streams[i].end) tz_fail(&s->t.env, TZ_CORRUPT, stream_names[i]);
+        if (s->streams[i].p != s->streams[i].end)
+            tz_fail(&s->t.env, TZ_CORRUPT, stream_names[i]);
     for (int i = 0; i < N_CODERS; i++)
-        if (s->coders[i].p != s->coders[i].end) tz_fail(&s->t.env, TZ_CORRUPT, coder_names[i]);
+        if (s->coders[i].p != s->coders[i].end)
+            tz_fail(&s->t.env, TZ_CORRUPT, coder_names[i]);
 }
 
 int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, const char **where) {
@@ -74,7 +80,8 @@ int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, const char *
     code_definitions(s, &d->none);
     code_rows(s, 0);
     close_sections(s);
-    if (writer_measure(&d->w, &s->b) != n_bytes) tz_fail(&s->t.env, TZ_CORRUPT, "size");
+    if (writer_measure(&d->w, &s->b) != n_bytes)
+        tz_fail(&s->t.env, TZ_CORRUPT, "size");
     return TZ_OK;
 }
 

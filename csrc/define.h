@@ -11,13 +11,15 @@ typedef struct {
 
 static u32 code_count_of(State *s, u32 which, size_t n) {
     u64 r = code_wide(&s->coders[TREE_SECTION], context(&s->x, F_COUNT, which, 0, WIDE_BITS), n);
-    if (r > TZ_MAX_ROWS) tz_fail(&s->t.env, TZ_LIMIT, "tree");
+    if (r > TZ_MAX_ROWS)
+        tz_fail(&s->t.env, TZ_LIMIT, "tree");
     return (u32)r;
 }
 
 static void define_skeleton(State *s, u32 v) {
     Skeleton k = {0};
-    if (TZ_ENCODING) k = s->skeletons.v[v];
+    if (TZ_ENCODING)
+        k = s->skeletons.v[v];
     u64 n = code_wide(&s->coders[TREE_SECTION], context(&s->x, F_TEXT_LENGTH, 0, 1, WIDE_BITS), k.n);
 #if TZ_ENCODING
     (void)n;
@@ -27,8 +29,10 @@ static void define_skeleton(State *s, u32 v) {
     const u8 *p = stream_take(s, TEXT, n);
     k.p = arena_copy(&s->t.env, &s->t.arena, p, (size_t)n);
     k.n = (u32)n;
-    for (u32 i = 0; i < k.n; i++) k.n_fields += k.p[i] >= FIELD_FIRST && k.p[i] <= FIELD_LAST;
-    if (!k.n_fields || k.n_fields > MAX_SKELETON_FIELDS) tz_fail(&s->t.env, TZ_CORRUPT, "tree");
+    for (u32 i = 0; i < k.n; i++)
+        k.n_fields += k.p[i] >= FIELD_FIRST && k.p[i] <= FIELD_LAST;
+    if (!k.n_fields || k.n_fields > MAX_SKELETON_FIELDS)
+        tz_fail(&s->t.env, TZ_CORRUPT, "tree");
     v = (u32)s->skeletons.n;
     VEC_PUSH(&s->t.env, s->skeletons, k);
 #endif
@@ -43,7 +47,8 @@ static u32 define_string(State *s, u32 family, u32 cls, u32 v) {
     u32 def = TZ_ENCODING ? t->strings.v[v].def : 0;
     if (code_bit(c, context(&s->x, F_STRING_KNOWN, family, cls, 1), def != 0)) {
         u64 number = code_wide(c, context(&s->x, F_STRING, family, 0, WIDE_BITS), def - 1);
-        if (number >= t->def_strings.n) tz_fail(&t->env, TZ_CORRUPT, "tree");
+        if (number >= t->def_strings.n)
+            tz_fail(&t->env, TZ_CORRUPT, "tree");
         return t->def_strings.v[number];
     }
     v = code_text(s, c, TEXT, family ? cls : 0, v);
@@ -56,13 +61,15 @@ static u32 define_class(State *s, u32 v) {
     Coder *c = &s->coders[TREE_SECTION];
     Tables *t = &s->t;
     Class k = {0};
-    if (TZ_ENCODING) k = t->classes.v[v];
+    if (TZ_ENCODING)
+        k = t->classes.v[v];
     budget_spend(s, 4);
     k.place = (u8)TREE(c, context(&s->x, F_CLASS_NEW, 0, 0, 8), 3, k.place);
     k.op = (u8)TREE(c, context(&s->x, F_CLASS_NEW, 1, k.place, 16), 4, k.op);
     u64 tag = code_wide(c, context(&s->x, F_CLASS_NEW, 2, (u32)k.place << 8 | k.op, WIDE_BITS), k.tag);
     k.tag = (u32)tag;
-    if (k.place >= N_PLACES || k.op >= N_OPS || tag >> 32) tz_fail(&t->env, TZ_CORRUPT, "tree");
+    if (k.place >= N_PLACES || k.op >= N_OPS || tag >> 32)
+        tz_fail(&t->env, TZ_CORRUPT, "tree");
     if (k.op == OP_ATTRIBUTE) {
         k.key = define_string(s, 0, 0, k.key);
         k.any = (u8)TREE(c, context(&s->x, F_CLASS_NEW, 3, k.place, 256), 8, k.any);
@@ -70,7 +77,8 @@ static u32 define_class(State *s, u32 v) {
 #if !TZ_ENCODING
     class_check(s, &k);
     v = class_intern(t, k.place, k.op, k.tag, k.key, k.any);
-    if (t->classes.v[v].def) tz_fail(&t->env, TZ_CORRUPT, "tree");
+    if (t->classes.v[v].def)
+        tz_fail(&t->env, TZ_CORRUPT, "tree");
 #endif
     VEC_PUSH(&t->env, t->def_classes, v);
     t->classes.v[v].def = (u32)t->def_classes.n;
@@ -101,10 +109,13 @@ static void code_modes(State *s, u32 schema) {
     u8 *mode = t->modes.v + q.modes, *cond = t->conds.v + q.modes;
     for (u32 i = 0; i < q.n_valued; i++) {
         mode[i] = (u8)TREE(c, context(&s->x, F_SLOT_MODE, 0, 0, 4), 2, mode[i]);
-        if (mode[i] >= N_MODES) tz_fail(&t->env, TZ_CORRUPT, "tree");
-        if (mode[i] != MODE_DICTIONARY) continue;
+        if (mode[i] >= N_MODES)
+            tz_fail(&t->env, TZ_CORRUPT, "tree");
+        if (mode[i] != MODE_DICTIONARY)
+            continue;
         u64 told = code_small(c, context(&s->x, F_SLOT_CONDITION, 0, 0, SMALL_BITS), cond[i]);
-        if (told > i || told > 255) tz_fail(&t->env, TZ_CORRUPT, "tree");
+        if (told > i || told > 255)
+            tz_fail(&t->env, TZ_CORRUPT, "tree");
         cond[i] = (u8)told;
     }
 }
@@ -116,12 +127,14 @@ static void define_schema(State *s, u32 v) {
     Schema q = {0};
     if (TZ_ENCODING) {
         q = t->schemas.v[v];
-        if (q.n) memcpy(cls, schema_classes(t, v), q.n * sizeof *cls);
+        if (q.n)
+            memcpy(cls, schema_classes(t, v), q.n * sizeof *cls);
     }
     budget_spend(s, 4);
     u32 kind = TREE(c, context(&s->x, F_SCHEMA, 0, 0, 8), 3, q.kind);
     u64 n = code_small(c, context(&s->x, F_SCHEMA, 1, kind, SMALL_BITS), q.n);
-    if (kind >= N_KINDS || n > TZ_MAX_FIELDS) tz_fail(&t->env, TZ_CORRUPT, "tree");
+    if (kind >= N_KINDS || n > TZ_MAX_FIELDS)
+        tz_fail(&t->env, TZ_CORRUPT, "tree");
     budget_spend(s, n);
     for (u32 i = 0; i < n; i++) {
         cls[i] = code_class(s, last, cls[i]);
@@ -130,7 +143,8 @@ static void define_schema(State *s, u32 v) {
 #if !TZ_ENCODING
     schema_check(s, kind, cls, (u32)n);
     v = schema_intern(t, kind, cls, (u32)n);
-    if (t->schemas.v[v].def) tz_fail(&t->env, TZ_CORRUPT, "tree");
+    if (t->schemas.v[v].def)
+        tz_fail(&t->env, TZ_CORRUPT, "tree");
 #endif
     VEC_PUSH(&t->env, t->def_schemas, v);
     t->schemas.v[v].def = (u32)t->def_schemas.n;
@@ -142,8 +156,10 @@ static void define_schema(State *s, u32 v) {
 static u32 code_schema(State *s, u32 which, u32 v) {
     Tables *t = &s->t;
     u32 n = (u32)t->def_schemas.n;
-    if (!n) tz_fail(&t->env, TZ_CORRUPT, "tree");
-    return t->def_schemas.v[code_choice(&s->coders[TREE_SECTION], context(&s->x, F_SHAPE, which, 1, CHOICE_BITS), n, TZ_ENCODING ? t->schemas.v[v].def - 1 : 0, "tree")];
+    if (!n)
+        tz_fail(&t->env, TZ_CORRUPT, "tree");
+    return t->def_schemas.v[code_choice(&s->coders[TREE_SECTION], context(&s->x, F_SHAPE, which, 1, CHOICE_BITS), n,
+                                        TZ_ENCODING ? t->schemas.v[v].def - 1 : 0, "tree")];
 }
 
 /* A schema with an order of its fields: the first one of a schema often is the schema's own. */
@@ -153,14 +169,18 @@ static void define_shape(State *s, u32 v) {
     u32 schema = code_schema(s, 0, TZ_ENCODING ? t->shapes.v[v].schema : 0), n = t->schemas.v[schema].n;
     u32 perm[TZ_MAX_FIELDS], left[TZ_MAX_FIELDS];
     budget_spend(s, 4 + n);
-    for (u32 i = 0; i < n; i++) left[i] = perm[i] = i;
-    if (TZ_ENCODING && n) memcpy(perm, t->perms.v + t->shapes.v[v].perm, n * sizeof *perm);
+    for (u32 i = 0; i < n; i++)
+        left[i] = perm[i] = i;
+    if (TZ_ENCODING && n)
+        memcpy(perm, t->perms.v + t->shapes.v[v].perm, n * sizeof *perm);
     if (!code_bit(c, context(&s->x, F_SHAPE, 1, 0, 1), TZ_ENCODING && t->shapes.v[v].identity)) {
         for (u32 i = 0; i < n; i++) {
             u32 at = 0;
-            while (TZ_ENCODING && left[at] != perm[i]) at++;
+            while (TZ_ENCODING && left[at] != perm[i])
+                at++;
             u64 told = code_small(c, context(&s->x, F_SHAPE, 2, 0, SMALL_BITS), at);
-            if (told >= n - i) tz_fail(&t->env, TZ_CORRUPT, "tree");
+            if (told >= n - i)
+                tz_fail(&t->env, TZ_CORRUPT, "tree");
             at = (u32)told;
             perm[i] = left[at];
             memmove(left + at, left + at + 1, (n - i - 1 - at) * sizeof *left);
@@ -180,8 +200,10 @@ static u32 define_atom(State *s, u32 cls, u32 v) {
     Tables *t = &s->t;
     u64 value = TZ_ENCODING ? t->atoms.v[v].value : 0;
     u32 class_def = t->classes.v[cls].def;
-    if (class_is_text(&t->classes.v[cls])) value = define_string(s, 1, class_def, (u32)value);
-    else value = code_wide(c, context(&s->x, F_VALUE, class_def, 0, WIDE_BITS), value);
+    if (class_is_text(&t->classes.v[cls]))
+        value = define_string(s, 1, class_def, (u32)value);
+    else
+        value = code_wide(c, context(&s->x, F_VALUE, class_def, 0, WIDE_BITS), value);
 #if !TZ_ENCODING
     v = atom_read(s, cls, value);
 #endif
@@ -194,9 +216,12 @@ static u32 define_atom(State *s, u32 cls, u32 v) {
 static u32 code_path_atom(State *s, u32 cls, u32 v) {
     Coder *c = &s->coders[TREE_SECTION];
     Tables *t = &s->t;
-    u32 n = (u32)t->classes.v[cls].atoms.n, def = TZ_ENCODING ? t->atoms.v[v].def : 0, class_def = t->classes.v[cls].def;
-    if (!n || !code_bit(c, context(&s->x, F_ATOM_KNOWN, class_def, 0, 1), def != 0)) return define_atom(s, cls, v);
-    return t->classes.v[cls].atoms.v[code_choice(c, context(&s->x, F_ATOM, class_def, 0, CHOICE_BITS), n, def - 1, "tree")];
+    u32 n = (u32)t->classes.v[cls].atoms.n, def = TZ_ENCODING ? t->atoms.v[v].def : 0,
+        class_def = t->classes.v[cls].def;
+    if (!n || !code_bit(c, context(&s->x, F_ATOM_KNOWN, class_def, 0, 1), def != 0))
+        return define_atom(s, cls, v);
+    return t->classes.v[cls]
+        .atoms.v[code_choice(c, context(&s->x, F_ATOM, class_def, 0, CHOICE_BITS), n, def - 1, "tree")];
 }
 
 static void define_path(State *s, u32 v) {
@@ -207,18 +232,23 @@ static void define_path(State *s, u32 v) {
     u32 last = q.last_path;
     budget_spend(s, 4 + q.n_valued);
     for (u32 i = 0; i < q.n; i++) {
-        if (t->slot_rank.v[q.first + i] == NO_SLOT) continue;
+        if (t->slot_rank.v[q.first + i] == NO_SLOT)
+            continue;
         u32 a = TZ_ENCODING ? t->path_atoms.v[t->paths.v[v].atoms + slot] : 0;
         u32 before = last == NO_SLOT ? NO_SLOT : t->path_atoms.v[t->paths.v[last].atoms + slot];
-        if (t->modes.v[q.modes + slot] != MODE_PATH) a = NO_SLOT;
-        else if (before != NO_SLOT && code_bit(c, context(&s->x, F_SAME, q.def, slot, 1), a == before)) a = before;
-        else a = code_path_atom(s, t->slot_cls.v[q.first + i], a);
+        if (t->modes.v[q.modes + slot] != MODE_PATH)
+            a = NO_SLOT;
+        else if (before != NO_SLOT && code_bit(c, context(&s->x, F_SAME, q.def, slot, 1), a == before))
+            a = before;
+        else
+            a = code_path_atom(s, t->slot_cls.v[q.first + i], a);
         atoms[slot++] = a;
     }
     if (!TZ_ENCODING) {
         size_t n = t->paths.n;
         v = path_intern(t, schema, atoms);
-        if (v != n) tz_fail(&t->env, TZ_CORRUPT, "tree");
+        if (v != n)
+            tz_fail(&t->env, TZ_CORRUPT, "tree");
     }
     t->schemas.v[schema].last_path = v;
     VEC_PUSH(&t->env, t->def_paths[q.kind], v);
@@ -230,15 +260,18 @@ static void define_hole_atom(State *s, u32 *last, u32 v) {
     Tables *t = &s->t;
     u32 cls = code_class(s, *last, TZ_ENCODING ? t->atoms.v[v].cls : 0);
     *last = t->classes.v[cls].def;
-    if (t->classes.v[cls].value == VALUE_NONE) tz_fail(&t->env, TZ_CORRUPT, "tree");
+    if (t->classes.v[cls].value == VALUE_NONE)
+        tz_fail(&t->env, TZ_CORRUPT, "tree");
     define_atom(s, cls, v);
 }
 
 static void code_definitions(State *s, Plan *p) {
     u32 n = code_count_of(s, 0, p->skeletons.n), last = 0;
-    for (u32 i = 0; i < n; i++) define_skeleton(s, GIVEN(p->skeletons, i));
+    for (u32 i = 0; i < n; i++)
+        define_skeleton(s, GIVEN(p->skeletons, i));
     n = code_count_of(s, 1, p->schemas.n);
-    for (u32 i = 0; i < n; i++) define_schema(s, GIVEN(p->schemas, i));
+    for (u32 i = 0; i < n; i++)
+        define_schema(s, GIVEN(p->schemas, i));
     n = code_count_of(s, 2, p->changed.n);
     for (u32 i = 0; i < n; i++) {
         u32 schema = code_schema(s, 2, GIVEN(p->changed, i));
@@ -246,11 +279,14 @@ static void code_definitions(State *s, Plan *p) {
         code_modes(s, schema);
     }
     n = code_count_of(s, 3, p->shapes.n);
-    for (u32 i = 0; i < n; i++) define_shape(s, GIVEN(p->shapes, i));
+    for (u32 i = 0; i < n; i++)
+        define_shape(s, GIVEN(p->shapes, i));
     n = code_count_of(s, 4, p->paths.n);
-    for (u32 i = 0; i < n; i++) define_path(s, GIVEN(p->paths, i));
+    for (u32 i = 0; i < n; i++)
+        define_path(s, GIVEN(p->paths, i));
     n = code_count_of(s, 5, p->atoms.n);
-    for (u32 i = 0; i < n; i++) define_hole_atom(s, &last, GIVEN(p->atoms, i));
+    for (u32 i = 0; i < n; i++)
+        define_hole_atom(s, &last, GIVEN(p->atoms, i));
 }
 
 #endif

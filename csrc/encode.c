@@ -20,19 +20,22 @@ static u32 skeleton_worth(const State *s, u32 v) {
 
 Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level) {
     Encoder *e = calloc(1, sizeof *e);
-    if (!e) return NULL;
+    if (!e)
+        return NULL;
     adapt_rates_fill();
     e->preset = preset;
     e->w.t = &e->s.t;
     e->s.threshold = threshold;
     e->s.level = level;
-    if (encoder_reset(e) == TZ_OK) return e;
+    if (encoder_reset(e) == TZ_OK)
+        return e;
     encoder_free(e);
     return NULL;
 }
 
 int encoder_reset(Encoder *e) {
-    if (setjmp(e->s.t.env.out)) return e->s.t.env.code;
+    if (setjmp(e->s.t.env.out))
+        return e->s.t.env.code;
     state_begin(&e->s, e->preset);
     desk_reset(&e->desk);
     writer_reset(&e->w);
@@ -40,8 +43,10 @@ int encoder_reset(Encoder *e) {
 }
 
 void encoder_free(Encoder *e) {
-    if (!e) return;
-    for (int i = 0; i < 6; i++) VEC_FREE((&e->plan.skeletons)[i]);
+    if (!e)
+        return;
+    for (int i = 0; i < 6; i++)
+        VEC_FREE((&e->plan.skeletons)[i]);
     desk_free(&e->desk);
     writer_free(&e->w);
     state_free(&e->s);
@@ -49,18 +54,22 @@ void encoder_free(Encoder *e) {
 }
 
 int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues) {
-    if (setjmp(e->s.t.env.out)) return e->s.t.env.code;
+    if (setjmp(e->s.t.env.out))
+        return e->s.t.env.code;
     parse_message(&e->s.t, &e->s.b, p, n, prefix, prefix_n, skip, continues);
     return TZ_OK;
 }
 
 int encoder_encode(Encoder *e, Section sections[N_SECTIONS]) {
     State *s = &e->s;
-    if (setjmp(s->t.env.out)) return s->t.env.code;
+    if (setjmp(s->t.env.out))
+        return s->t.env.code;
     s->block++;
     plan_block(s, &e->desk, &e->plan);
-    for (int i = 0; i < N_CODERS; i++) coder_begin(&s->coders[i], &s->t.env);
-    for (int i = 0; i < N_STREAMS; i++) s->streams[i].out.n = 0;
+    for (int i = 0; i < N_CODERS; i++)
+        coder_begin(&s->coders[i], &s->t.env);
+    for (int i = 0; i < N_STREAMS; i++)
+        s->streams[i].out.n = 0;
     s->prefix_at = 0;
     code_definitions(s, &e->plan);
     code_rows(s, s->b.messages.n);
@@ -68,19 +77,22 @@ int encoder_encode(Encoder *e, Section sections[N_SECTIONS]) {
         coder_end(&s->coders[i]);
         sections[i ? i + 1 : 0] = (Section){s->coders[i].out.v, s->coders[i].out.n};
     }
-    for (int i = 0; i < N_STREAMS; i++) sections[i ? i + N_CODERS : 1] = (Section){s->streams[i].out.v, s->streams[i].out.n};
+    for (int i = 0; i < N_STREAMS; i++)
+        sections[i ? i + N_CODERS : 1] = (Section){s->streams[i].out.v, s->streams[i].out.n};
     batch_clear(&s->b);
     return TZ_OK;
 }
 
 int encoder_measure_span(Encoder *e, size_t row, u64 *n_bytes) {
-    if (setjmp(e->s.t.env.out)) return e->s.t.env.code;
+    if (setjmp(e->s.t.env.out))
+        return e->s.t.env.code;
     *n_bytes = writer_measure_span(&e->w, &e->s.b, row);
     return TZ_OK;
 }
 
 int encoder_write_span(Encoder *e, size_t row, u8 *to) {
-    if (setjmp(e->s.t.env.out)) return e->s.t.env.code;
+    if (setjmp(e->s.t.env.out))
+        return e->s.t.env.code;
     writer_write_span(&e->w, &e->s.b, row, to);
     return TZ_OK;
 }

@@ -13,14 +13,17 @@ static inline u64 load64(const u8 *p) {
 
 /* memcmp for the short strings of which there are many; never reads beyond them. */
 static inline int bytes_equal(const u8 *a, const u8 *b, size_t n) {
-    if (n > 64) return !memcmp(a, b, n);
+    if (n > 64)
+        return !memcmp(a, b, n);
     if (n >= 8) {
         for (size_t i = 0; i + 8 < n; i += 8)
-            if (load64(a + i) != load64(b + i)) return 0;
+            if (load64(a + i) != load64(b + i))
+                return 0;
         return load64(a + n - 8) == load64(b + n - 8);
     }
     for (size_t i = 0; i < n; i++)
-        if (a[i] != b[i]) return 0;
+        if (a[i] != b[i])
+            return 0;
     return 1;
 }
 
@@ -33,10 +36,12 @@ static inline u64 hash_bytes(const u8 *p, size_t n, u64 seed) {
     u64 h = seed ^ (n * 0xff51afd7ed558ccdu), tail = 0;
     if (n >= 8) {
         const u8 *last = p + n - 8;
-        for (; p < last; p += 8) h = hash_mix(h, load64(p));
+        for (; p < last; p += 8)
+            h = hash_mix(h, load64(p));
         return hash_mix(h, load64(last));
     }
-    while (n--) tail = tail << 8 | p[n];
+    while (n--)
+        tail = tail << 8 | p[n];
     return hash_mix(h, tail);
 }
 
@@ -58,14 +63,17 @@ static inline void map_free(Map *m) {
 }
 
 static inline void map_clear(Map *m) {
-    if (m->n) memset(m->v, 0, m->cap * sizeof *m->v);
+    if (m->n)
+        memset(m->v, 0, m->cap * sizeof *m->v);
     m->n = 0;
 }
 
 /* Empties a table for about `n` entries; a much larger one is let go, so that clearing costs no more than filling. */
 static inline void map_renew(Map *m, size_t n) {
-    if (m->cap / 16 > n + 64) map_free(m);
-    else map_clear(m);
+    if (m->cap / 16 > n + 64)
+        map_free(m);
+    else
+        map_clear(m);
 }
 
 static inline size_t map_home(const Map *m, u64 key, u64 seed) { return (size_t)hash_mix(key, seed) & (m->cap - 1); }
@@ -79,9 +87,11 @@ static inline void map_rehash(Env *env, Map *m, u64 seed) {
         tz_fail(env, TZ_NO_MEMORY, "memory");
     }
     for (size_t i = 0; i < old.cap; i++) {
-        if (!old.v[i].value) continue;
+        if (!old.v[i].value)
+            continue;
         size_t at = map_home(m, old.v[i].key, seed);
-        while (m->v[at].value) at = (at + 1) & (m->cap - 1);
+        while (m->v[at].value)
+            at = (at + 1) & (m->cap - 1);
         m->v[at] = old.v[i];
     }
     free(old.v);
@@ -89,9 +99,11 @@ static inline void map_rehash(Env *env, Map *m, u64 seed) {
 
 /* The place of `key`: its value is 0 if the key is new, and the caller then stores a value that is not. */
 static inline u32 *map_at(Env *env, Map *m, u64 key, u64 seed) {
-    if (m->n * 2 >= m->cap) map_rehash(env, m, seed);
+    if (m->n * 2 >= m->cap)
+        map_rehash(env, m, seed);
     size_t at = map_home(m, key, seed);
-    while (m->v[at].value && m->v[at].key != key) at = (at + 1) & (m->cap - 1);
+    while (m->v[at].value && m->v[at].key != key)
+        at = (at + 1) & (m->cap - 1);
     if (!m->v[at].value) {
         m->v[at].key = key;
         m->n++;
@@ -100,9 +112,11 @@ static inline u32 *map_at(Env *env, Map *m, u64 key, u64 seed) {
 }
 
 static inline u32 map_get(const Map *m, u64 key, u64 seed) {
-    if (!m->cap) return 0;
+    if (!m->cap)
+        return 0;
     size_t at = map_home(m, key, seed);
-    while (m->v[at].value && m->v[at].key != key) at = (at + 1) & (m->cap - 1);
+    while (m->v[at].value && m->v[at].key != key)
+        at = (at + 1) & (m->cap - 1);
     return m->v[at].value;
 }
 
@@ -123,7 +137,8 @@ static inline void index_free(Index *x) {
 }
 
 static inline void index_clear(Index *x) {
-    if (x->n) memset(x->v, 0, x->cap * sizeof *x->v);
+    if (x->n)
+        memset(x->v, 0, x->cap * sizeof *x->v);
     x->n = 0;
 }
 
@@ -137,28 +152,33 @@ static inline void index_add(Env *env, Index *x, u32 hash, u32 index) {
             tz_fail(env, TZ_NO_MEMORY, "memory");
         }
         for (size_t i = 0; i < old.cap; i++) {
-            if (!old.v[i].index1) continue;
+            if (!old.v[i].index1)
+                continue;
             size_t at = old.v[i].hash & (x->cap - 1);
-            while (x->v[at].index1) at = (at + 1) & (x->cap - 1);
+            while (x->v[at].index1)
+                at = (at + 1) & (x->cap - 1);
             x->v[at] = old.v[i];
         }
         free(old.v);
     }
     size_t at = hash & (x->cap - 1);
-    while (x->v[at].index1) at = (at + 1) & (x->cap - 1);
+    while (x->v[at].index1)
+        at = (at + 1) & (x->cap - 1);
     x->v[at].hash = hash;
     x->v[at].index1 = index + 1;
     x->n++;
 }
 
 /* for (size_t at = INDEX_FIRST(x, hash); (at = index_next(x, at, hash, &i)) != INDEX_END; at++) ... compare i ... */
-#define INDEX_END SIZE_MAX
+#define INDEX_END         SIZE_MAX
 #define INDEX_FIRST(x, h) ((x).cap ? (size_t)(h) : 0)
 static inline size_t index_next(const Index *x, size_t at, u32 hash, u32 *index) {
-    if (!x->cap) return INDEX_END;
+    if (!x->cap)
+        return INDEX_END;
     for (;; at++) {
         const IndexEntry *e = &x->v[at & (x->cap - 1)];
-        if (!e->index1) return INDEX_END;
+        if (!e->index1)
+            return INDEX_END;
         if (e->hash == hash) {
             *index = e->index1 - 1;
             return at;

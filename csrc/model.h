@@ -13,7 +13,7 @@ typedef struct {
     u64 seed;
     Map index;
     VEC(Bit) bits;
-    u32 of_family[256]; /* where the context (family, 0, 0) is, + 1, so that it needs no look-up */
+    u32 of_family[256];      /* where the context (family, 0, 0) is, + 1, so that it needs no look-up */
     U32s of_schema, of_slot; /* the same for (ORDER, schema), and for SLOT_CONTEXTS contexts of each valued slot */
     U32s of_path; /* PATH_CONTEXTS places for each path: where some contexts are, + 1, so that they need no look-up */
 } Contexts;
@@ -37,7 +37,8 @@ static inline Bit *context(Contexts *x, u32 family, u32 a, u32 b, u32 n) {
     if (!*at) {
         size_t first = x->bits.n;
         VEC_RESERVE(x->env, x->bits, n);
-        for (u32 i = 0; i < n; i++) x->bits.v[first + i] = BIT_START;
+        for (u32 i = 0; i < n; i++)
+            x->bits.v[first + i] = BIT_START;
         x->bits.n += n;
         *at = (u32)first + 1;
     }
@@ -53,7 +54,9 @@ static inline Bit *kept_context(Contexts *x, u32 *at, u32 family, u32 a, u32 b, 
     return x->bits.v + *at - 1;
 }
 
-static inline Bit *family_context(Contexts *x, u32 family, u32 n) { return kept_context(x, &x->of_family[family], family, 0, 0, n); }
+static inline Bit *family_context(Contexts *x, u32 family, u32 n) {
+    return kept_context(x, &x->of_family[family], family, 0, 0, n);
+}
 
 /* The same for a context that is named by a path and a small number; `place` is its own among those of the path. */
 static inline Bit *path_context(Contexts *x, u32 place, u32 family, u32 path, u32 b, u32 n) {
@@ -67,7 +70,8 @@ TZ_INLINE u32 code_tree(Coder *c, Bit *b, u32 n, u32 v) {
     (void)v; /* nothing to read it for when reading */
     CODER_HOLD(c);
     u32 node = 1;
-    while (n--) node = node << 1 | CODER_BIT(c, &b[node], v >> n & 1);
+    while (n--)
+        node = node << 1 | CODER_BIT(c, &b[node], v >> n & 1);
     CODER_DROP(c);
     return node;
 }
@@ -77,9 +81,12 @@ TZ_INLINE u32 code_tree(Coder *c, Bit *b, u32 n, u32 v) {
 enum { SMALL_BITS = 64 };
 static u64 code_small(Coder *c, Bit *b, u64 v) {
     u32 e = bit_length(v + 1) - 1, i = 0;
-    while (i < 32 && code_bit(c, &b[i], i < e)) i++;
-    if (i == 32) tz_fail(c->env, TZ_CORRUPT, "number");
-    if (i <= 4) return code_tree(c, b + 32, i, (u32)(v + 1 - ((u64)1 << i))) - 1;
+    while (i < 32 && code_bit(c, &b[i], i < e))
+        i++;
+    if (i == 32)
+        tz_fail(c->env, TZ_CORRUPT, "number");
+    if (i <= 4)
+        return code_tree(c, b + 32, i, (u32)(v + 1 - ((u64)1 << i))) - 1;
     return ((u64)1 << i | code_raw(c, i, v + 1 - ((u64)1 << i))) - 1;
 }
 
@@ -88,8 +95,10 @@ enum { MANTISSA = 2, WIDE_BITS = 64 + (64 << MANTISSA), SIGNED_BITS = WIDE_BITS 
 static u64 code_wide(Coder *c, Bit *b, u64 v) {
     u32 e = bit_length(v) < 63 ? bit_length(v) : 63;
     e = TREE(c, b, 6, e);
-    if (e == 63) return code_raw(c, 64, v);
-    if (e < 2) return e;
+    if (e == 63)
+        return code_raw(c, 64, v);
+    if (e < 2)
+        return e;
     u32 rest = e - 1, top = rest < MANTISSA ? rest : MANTISSA;
     rest -= top;
     u64 r = code_tree(c, b + 64 + (e << MANTISSA), top, (u32)(v >> rest) & ((1u << top) - 1));
@@ -100,7 +109,8 @@ static u64 code_wide(Coder *c, Bit *b, u64 v) {
 static u64 code_signed(Coder *c, Bit *b, u64 v) {
     u64 size = v >> 63 ? 0 - v : v;
     size = code_wide(c, b, size);
-    if (!size) return 0;
+    if (!size)
+        return 0;
     u32 e = bit_length(size);
     return code_bit(c, &b[WIDE_BITS + (e < 63 ? e : 63)], (u32)(v >> 63)) ? 0 - size : size;
 }
@@ -108,11 +118,14 @@ static u64 code_signed(Coder *c, Bit *b, u64 v) {
 /* One of n: up to 8 leading bits of its number adapt. */
 enum { CHOICE_BITS = 256 };
 static u32 code_choice(Coder *c, Bit *b, u32 n, u32 v, const char *where) {
-    if (n < 2) return 0;
+    if (n < 2)
+        return 0;
     u32 bits = bit_length(n - 1), top = bits < 8 ? bits : 8;
     u32 r = TREE(c, b, top, v >> (bits - top));
-    if (bits > top) r = r << (bits - top) | (u32)code_raw(c, bits - top, v & ((1u << (bits - top)) - 1));
-    if (r >= n) tz_fail(c->env, TZ_CORRUPT, where);
+    if (bits > top)
+        r = r << (bits - top) | (u32)code_raw(c, bits - top, v & ((1u << (bits - top)) - 1));
+    if (r >= n)
+        tz_fail(c->env, TZ_CORRUPT, where);
     return r;
 }
 

@@ -1,4 +1,4 @@
-/* Wire bytes to columns, in one pass. FORMAT.md, "Records".
+/* Wire bytes to columns, in one pass. FORMAT.md, "Records to bytes".
  *
  * A record is walked field by field. Each field is an atom; the guess that it is the atom which followed the last one
  * before costs one memcmp, and only where the guess fails a field is parsed and looked up. */
@@ -27,33 +27,46 @@ static u32 payload_of(u32 op) { return op == OP_TRACE_ID ? 16 : op < OP_CHILDREN
 /* Ops of the fields that have columns, by place and tag. */
 static u8 column_op(u32 place, u32 tag, size_t length) {
     if (place == KIND_SPAN) {
-        if (tag == 0x0a && length == 16) return OP_TRACE_ID;
-        if (tag == 0x12 && length == 8) return OP_SPAN_ID;
-        if (tag == 0x22 && length == 8) return OP_PARENT_ID;
-        if (tag == 0x39) return OP_START;
-        if (tag == 0x41) return OP_END;
+        if (tag == 0x0a && length == 16)
+            return OP_TRACE_ID;
+        if (tag == 0x12 && length == 8)
+            return OP_SPAN_ID;
+        if (tag == 0x22 && length == 8)
+            return OP_PARENT_ID;
+        if (tag == 0x39)
+            return OP_START;
+        if (tag == 0x41)
+            return OP_END;
     }
-    if (place == KIND_EVENT && tag == 0x09) return OP_START;
+    if (place == KIND_EVENT && tag == 0x09)
+        return OP_START;
     if (place == KIND_LINK) {
-        if (tag == 0x0a && length == 16) return OP_TRACE_ID;
-        if (tag == 0x12 && length == 8) return OP_SPAN_ID;
+        if (tag == 0x0a && length == 16)
+            return OP_TRACE_ID;
+        if (tag == 0x12 && length == 8)
+            return OP_SPAN_ID;
     }
     return OP_FIELD;
 }
 
 /* The kind of the records that a tag holds in a place, or N_KINDS. */
 static u32 child_kind(u32 place, u32 tag) {
-    if (place == KIND_RESOURCE_SPANS && tag == 0x12) return KIND_SCOPE_SPANS;
-    if (place == KIND_SCOPE_SPANS && tag == 0x12) return KIND_SPAN;
-    if (place == KIND_SPAN && tag == 0x5a) return KIND_EVENT;
-    if (place == KIND_SPAN && tag == 0x6a) return KIND_LINK;
+    if (place == KIND_RESOURCE_SPANS && tag == 0x12)
+        return KIND_SCOPE_SPANS;
+    if (place == KIND_SCOPE_SPANS && tag == 0x12)
+        return KIND_SPAN;
+    if (place == KIND_SPAN && tag == 0x5a)
+        return KIND_EVENT;
+    if (place == KIND_SPAN && tag == 0x6a)
+        return KIND_LINK;
     return N_KINDS;
 }
 
 /* Parses a KeyValue of one key and at most one value. 0 if it is anything else. */
 static int parse_attribute(Walk *w, u8 place, u32 tag, const u8 *p, const u8 *end, u32 *cls, u64 *value) {
     size_t key_n, any_n;
-    if (p == end || *p != 0x0a || !(p = length_get(p + 1, end, &key_n))) return 0;
+    if (p == end || *p != 0x0a || !(p = length_get(p + 1, end, &key_n)))
+        return 0;
     const u8 *key = p;
     u8 any = ANY_ABSENT;
     p += key_n;
@@ -61,19 +74,40 @@ static int parse_attribute(Walk *w, u8 place, u32 tag, const u8 *p, const u8 *en
     u64 number = 0;
     size_t text_n = 0;
     if (p < end) {
-        if (*p != 0x12 || !(p = length_get(p + 1, end, &any_n)) || any_n != (size_t)(end - p)) return 0;
+        if (*p != 0x12 || !(p = length_get(p + 1, end, &any_n)) || any_n != (size_t)(end - p))
+            return 0;
         any = ANY_EMPTY;
         if (any_n) {
             any = *p++;
-            if (any < 8 || any >= 0x80) return 0;
+            if (any < 8 || any >= 0x80)
+                return 0;
             switch (any & 7) {
                 case WIRE_VARINT: p = varint_get(p, end, &number); break;
-                case WIRE_FIXED64: if (end - p != 8) return 0; number = load64(p); p = end; break;
-                case WIRE_FIXED32: { u32 v; if (end - p != 4) return 0; memcpy(&v, p, 4); number = v; p = end; break; }
-                case WIRE_BYTES: p = length_get(p, end, &text_n); body = p; if (p) p += text_n; break;
+                case WIRE_FIXED64:
+                    if (end - p != 8)
+                        return 0;
+                    number = load64(p);
+                    p = end;
+                    break;
+                case WIRE_FIXED32: {
+                    u32 v;
+                    if (end - p != 4)
+                        return 0;
+                    memcpy(&v, p, 4);
+                    number = v;
+                    p = end;
+                    break;
+                }
+                case WIRE_BYTES:
+                    p = length_get(p, end, &text_n);
+                    body = p;
+                    if (p)
+                        p += text_n;
+                    break;
                 default: return 0;
             }
-            if (p != end) return 0;
+            if (p != end)
+                return 0;
         }
     }
     *cls = class_intern(w->t, place, OP_ATTRIBUTE, tag, string_intern(w->t, key, key_n), any);
@@ -88,30 +122,52 @@ static u32 parse_field(Walk *w, u8 place, const u8 *p, const u8 *end, u32 seen, 
     u32 tag, small;
     u64 number = 0;
     size_t length = 0;
-    if (!(p = tag_get(p, end, &tag))) return NO_SLOT;
+    if (!(p = tag_get(p, end, &tag)))
+        return NO_SLOT;
     switch (tag & 7) {
         case WIRE_VARINT: p = varint_get(p, end, &number); break;
-        case WIRE_FIXED64: if (end - p < 8) return NO_SLOT; number = load64(p); p += 8; break;
-        case WIRE_FIXED32: if (end - p < 4) return NO_SLOT; memcpy(&small, p, 4); number = small; p += 4; break;
-        default: p = length_get(p, end, &length); if (p) p += length;
+        case WIRE_FIXED64:
+            if (end - p < 8)
+                return NO_SLOT;
+            number = load64(p);
+            p += 8;
+            break;
+        case WIRE_FIXED32:
+            if (end - p < 4)
+                return NO_SLOT;
+            memcpy(&small, p, 4);
+            number = small;
+            p += 4;
+            break;
+        default:
+            p = length_get(p, end, &length);
+            if (p)
+                p += length;
     }
-    if (!p) return NO_SLOT;
+    if (!p)
+        return NO_SLOT;
     *next = p;
     u8 op = column_op(place, tag, length), again = 0;
-    if (op < OP_CHILDREN && seen >> op & 1) again = (u8)(op + 1), op = OP_FIELD;
+    if (op < OP_CHILDREN && seen >> op & 1)
+        again = (u8)(op + 1), op = OP_FIELD;
     size_t enc_n = (size_t)(p - field) - payload_of(op);
     u32 hash = atom_hash(t, place, field, enc_n), i;
-    for (size_t at = INDEX_FIRST(t->atom_index, hash); (at = index_next(&t->atom_index, at, hash, &i)) != INDEX_END; at++) {
+    for (size_t at = INDEX_FIRST(t->atom_index, hash); (at = index_next(&t->atom_index, at, hash, &i)) != INDEX_END;
+         at++) {
         const Atom *a = &t->atoms.v[i];
-        if (a->enc_n == enc_n && a->place == place && a->op != OP_RAW && (a->op < OP_CHILDREN) == (op < OP_CHILDREN) && bytes_equal(a->enc, field, enc_n)) return i;
+        if (a->enc_n == enc_n && a->place == place && a->op != OP_RAW && (a->op < OP_CHILDREN) == (op < OP_CHILDREN) &&
+            bytes_equal(a->enc, field, enc_n))
+            return i;
     }
     u32 cls;
     u64 value = number;
     if (op == OP_FIELD && tag == attribute_tag(place) && parse_attribute(w, place, tag, p - length, p, &cls, &value))
         return atom_intern(t, cls, value, field, enc_n, hash);
     cls = class_intern(t, place, op, tag, 0, 0);
-    if (t->classes.v[cls].value == VALUE_BYTES) value = string_intern(t, p - length, length);
-    if (op < OP_CHILDREN) value = 0;
+    if (t->classes.v[cls].value == VALUE_BYTES)
+        value = string_intern(t, p - length, length);
+    if (op < OP_CHILDREN)
+        value = 0;
     i = atom_intern(t, cls, value, field, enc_n, hash);
     t->atoms.v[i].again = again;
     return i;
@@ -121,16 +177,19 @@ static u32 parse_field(Walk *w, u8 place, const u8 *p, const u8 *end, u32 seen, 
 static u32 mark_atom(Tables *t, u8 place, u8 op, u32 tag) {
     u8 name[3] = {op, (u8)tag, place};
     u32 hash = atom_hash(t, N_PLACES, name, sizeof name), i;
-    for (size_t at = INDEX_FIRST(t->atom_index, hash); (at = index_next(&t->atom_index, at, hash, &i)) != INDEX_END; at++) {
+    for (size_t at = INDEX_FIRST(t->atom_index, hash); (at = index_next(&t->atom_index, at, hash, &i)) != INDEX_END;
+         at++) {
         const Class *c = &t->classes.v[t->atoms.v[i].cls];
-        if (c->place == place && c->op == op && c->tag == tag) return i;
+        if (c->place == place && c->op == op && c->tag == tag)
+            return i;
     }
     u32 cls = class_intern(t, place, op, tag, 0, 0);
     return atom_intern(t, cls, 0, name, 0, hash);
 }
 
 static inline int push_field(Walk *w, Fields *f, u32 *atom, u32 a) {
-    if (f->n == TZ_MAX_FIELDS) return 0;
+    if (f->n == TZ_MAX_FIELDS)
+        return 0;
     Tables *t = w->t;
     atom[f->n++] = a;
     f->node = trie_step(t, f->node, t->atoms.v[a].cls);
@@ -155,7 +214,8 @@ static void push_record(Walk *w, u32 kind, u32 node, const u32 *atom, u32 n) {
     VEC_RESERVE(&t->env, b->atoms, n_valued);
     u32 *to = b->atoms.v + b->atoms.n;
     for (u32 i = 0; i < n; i++)
-        if (place[i] != NO_SLOT) to[place[i]] = atom[i];
+        if (place[i] != NO_SLOT)
+            to[place[i]] = atom[i];
     b->atoms.n += n_valued;
 }
 
@@ -163,15 +223,19 @@ static void push_raw(Walk *w, u32 kind, const u8 *p, size_t n) {
     Tables *t = w->t;
     u32 cls = class_intern(t, (u8)kind, OP_RAW, 0, 0, 0), text = string_intern(t, p, n);
     u32 hash = atom_hash(t, (u8)(N_PLACES + 1 + kind), p, n), i, atom = NO_SLOT;
-    for (size_t at = INDEX_FIRST(t->atom_index, hash); (at = index_next(&t->atom_index, at, hash, &i)) != INDEX_END; at++)
-        if (t->atoms.v[i].cls == cls && t->atoms.v[i].value == text) atom = i;
-    if (atom == NO_SLOT) atom = atom_intern(t, cls, text, p, n, hash);
+    for (size_t at = INDEX_FIRST(t->atom_index, hash); (at = index_next(&t->atom_index, at, hash, &i)) != INDEX_END;
+         at++)
+        if (t->atoms.v[i].cls == cls && t->atoms.v[i].value == text)
+            atom = i;
+    if (atom == NO_SLOT)
+        atom = atom_intern(t, cls, text, p, n, hash);
     push_record(w, kind, trie_step(t, 1 + kind, cls), &atom, 1);
 }
 
 static inline int take_column(Fields *f, u64 *column, u32 op, const u8 **p, const u8 *end) {
     u32 n = payload_of(op);
-    if ((size_t)(end - *p) < n || f->seen >> op & 1) return 0;
+    if ((size_t)(end - *p) < n || f->seen >> op & 1)
+        return 0;
     f->seen |= 1u << op;
     if (op == OP_TRACE_ID) {
         column[OP_CHILDREN] = load_be(*p);
@@ -186,24 +250,31 @@ static inline int take_column(Fields *f, u64 *column, u32 op, const u8 **p, cons
 static const u8 *walk_new_field(Walk *w, u8 place, Fields *f, u32 *atom, u64 *column, const u8 *p, const u8 *end) {
     const u8 *next;
     u32 a = parse_field(w, place, p, end, f->seen, &next);
-    if (a == NO_SLOT) return NULL;
+    if (a == NO_SLOT)
+        return NULL;
     u32 op = w->t->atoms.v[a].op;
     if (op < OP_CHILDREN) {
         next = p + w->t->atoms.v[a].enc_n;
-        if (!take_column(f, column, op, &next, end)) return NULL;
+        if (!take_column(f, column, op, &next, end))
+            return NULL;
     }
     return push_field(w, f, atom, a) ? next : NULL;
 }
 
 /* Is this atom what stands at p? */
 static inline int guess_holds(const Atom *a, u8 place, u32 seen, const u8 *p, const u8 *end) {
-    if (a->place != place || !a->enc_n || a->enc_n > (size_t)(end - p)) return 0;
-    if (a->enc_n >= 8 ? load64(p) != a->head || !bytes_equal(a->enc + 8, p + 8, a->enc_n - 8) : !bytes_equal(a->enc, p, a->enc_n)) return 0;
+    if (a->place != place || !a->enc_n || a->enc_n > (size_t)(end - p))
+        return 0;
+    if (a->enc_n >= 8 ? load64(p) != a->head || !bytes_equal(a->enc + 8, p + 8, a->enc_n - 8)
+                      : !bytes_equal(a->enc, p, a->enc_n))
+        return 0;
     return !a->again || seen >> (a->again - 1) & 1;
 }
 
-/* Reads fields as long as the guesses hold, until there are `most`: nearly all of them, so all that is needed is held in registers. */
-static const u8 *walk_known(Walk *w, u8 place, Fields *f, u32 most, u32 *atom, u64 *column, const u8 *p, const u8 *end) {
+/* Reads fields as long as the guesses hold, until there are `most`: nearly all of them, so all that is needed is held
+ * in registers. */
+static const u8 *walk_known(Walk *w, u8 place, Fields *f, u32 most, u32 *atom, u64 *column, const u8 *p,
+                            const u8 *end) {
     Tables *t = w->t;
     Atom *atoms = t->atoms.v;
     u32 n = f->n, node = f->node, last = f->last;
@@ -211,12 +282,14 @@ static const u8 *walk_known(Walk *w, u8 place, Fields *f, u32 most, u32 *atom, u
         u32 a = atoms[last].next;
         if (!guess_holds(&atoms[a], place, f->seen, p, end)) {
             a = atoms[last].next2;
-            if (!guess_holds(&atoms[a], place, f->seen, p, end)) break;
+            if (!guess_holds(&atoms[a], place, f->seen, p, end))
+                break;
             atoms[last].next2 = atoms[last].next;
             atoms[last].next = a;
         }
         const u8 *next = p + atoms[a].enc_n;
-        if (atoms[a].op < OP_CHILDREN && !take_column(f, column, atoms[a].op, &next, end)) break;
+        if (atoms[a].op < OP_CHILDREN && !take_column(f, column, atoms[a].op, &next, end))
+            break;
         node = trie_step(t, node, atoms[a].cls);
         atom[n++] = last = a;
         p = next;
@@ -228,7 +301,8 @@ static const u8 *walk_known(Walk *w, u8 place, Fields *f, u32 most, u32 *atom, u
 }
 
 /* Reads fields that are neither children nor messages within the record: first by guesses, then one in earnest. */
-static inline const u8 *walk_fields(Walk *w, u8 place, Fields *f, u32 most, u32 *atom, u64 *column, const u8 *p, const u8 *end) {
+static inline const u8 *walk_fields(Walk *w, u8 place, Fields *f, u32 most, u32 *atom, u64 *column, const u8 *p,
+                                    const u8 *end) {
     const u8 *known = walk_known(w, place, f, most, atom, column, p, end);
     return known > p ? known : walk_new_field(w, place, f, atom, column, p, end);
 }
@@ -240,7 +314,8 @@ static void walk_leaf(Walk *w, u32 kind, const u8 *p, const u8 *end) {
     u64 column[OP_CHILDREN + 1] = {0};
     Fields f = {.node = 1 + kind, .last = 1 + kind};
     const u8 *body = p;
-    while (p && p < end && f.n < TZ_MAX_LEAF_FIELDS) p = walk_fields(w, (u8)kind, &f, TZ_MAX_LEAF_FIELDS, atom, column, p, end);
+    while (p && p < end && f.n < TZ_MAX_LEAF_FIELDS)
+        p = walk_fields(w, (u8)kind, &f, TZ_MAX_LEAF_FIELDS, atom, column, p, end);
     if (p != end) {
         memset(column, 0, sizeof column);
         push_raw(w, kind, body, (size_t)(end - body));
@@ -277,8 +352,10 @@ static void span_cut(Batch *b, SpanMark m) {
 static const u8 *walk_leaves(Walk *w, u32 kind, u8 tag, const u8 *p, const u8 *end, u32 *count) {
     while (p < end && *p == tag) {
         size_t n;
-        if (!(p = length_get(p + 1, end, &n))) return NULL;
-        if (++*count > TZ_MAX_RUN) return NULL;
+        if (!(p = length_get(p + 1, end, &n)))
+            return NULL;
+        if (++*count > TZ_MAX_RUN)
+            return NULL;
         walk_leaf(w, kind, p, p + n);
         p += n;
     }
@@ -294,9 +371,11 @@ static const u8 *walk_span_fields(Walk *w, Fields *f, const u8 *p, const u8 *end
         }
         u8 tag = *p;
         u32 *n = &count[kind == KIND_LINK];
-        if (*n) return NULL; /* a second run */
+        if (*n)
+            return NULL; /* a second run */
         p = walk_leaves(w, kind, tag, p, end, n);
-        if (!p || !push_field(w, f, w->atom, mark_atom(w->t, KIND_SPAN, OP_CHILDREN, tag))) return NULL;
+        if (!p || !push_field(w, f, w->atom, mark_atom(w->t, KIND_SPAN, OP_CHILDREN, tag)))
+            return NULL;
     }
     return p;
 }
@@ -330,10 +409,13 @@ static void walk_span(Walk *w, const u8 *p, const u8 *end) {
 static const u8 *walk_nested(Walk *w, Fields *f, u32 *atom, u8 place, u8 inner, const u8 *p, const u8 *end) {
     size_t n;
     u8 tag = *p;
-    if (!(p = length_get(p + 1, end, &n)) || !push_field(w, f, atom, mark_atom(w->t, place, OP_OPEN, tag))) return NULL;
+    if (!(p = length_get(p + 1, end, &n)) || !push_field(w, f, atom, mark_atom(w->t, place, OP_OPEN, tag)))
+        return NULL;
     end = p + n;
-    while (p && p < end && f->n <= TZ_MAX_GROUP_FIELDS) p = walk_fields(w, inner, f, TZ_MAX_GROUP_FIELDS + 1, atom, w->column, p, end);
-    if (p != end || !push_field(w, f, atom, mark_atom(w->t, place, OP_CLOSE, tag))) return NULL;
+    while (p && p < end && f->n <= TZ_MAX_GROUP_FIELDS)
+        p = walk_fields(w, inner, f, TZ_MAX_GROUP_FIELDS + 1, atom, w->column, p, end);
+    if (p != end || !push_field(w, f, atom, mark_atom(w->t, place, OP_CLOSE, tag)))
+        return NULL;
     return end;
 }
 
@@ -350,7 +432,8 @@ static int walk_group(Walk *w, u8 kind, const u8 *p, const u8 *end) {
     VEC_PUSH(env, b->kinds[kind].values, 0);
     VEC_PUSH(env, *counts, 0);
     while (p && p < end) {
-        if (f.n > TZ_MAX_GROUP_FIELDS) return 0;
+        if (f.n > TZ_MAX_GROUP_FIELDS)
+            return 0;
         if (*p == 0x0a) {
             p = walk_nested(w, &f, atom, kind, kind == KIND_RESOURCE_SPANS ? KIND_RESOURCE : KIND_SCOPE, p, end);
             continue;
@@ -359,18 +442,24 @@ static int walk_group(Walk *w, u8 kind, const u8 *p, const u8 *end) {
             p = walk_fields(w, kind, &f, TZ_MAX_GROUP_FIELDS + 1, atom, w->column, p, end);
             continue;
         }
-        if (count) return 0;
+        if (count)
+            return 0;
         while (p < end && *p == 0x12) {
             size_t n;
-            if (!(p = length_get(p + 1, end, &n)) || batch_rows(b) - w->first_row > TZ_MAX_PART_ROWS) return 0;
-            if (kind == KIND_SCOPE_SPANS) walk_span(w, p, p + n);
-            else if (!walk_group(w, KIND_SCOPE_SPANS, p, p + n)) return 0;
+            if (!(p = length_get(p + 1, end, &n)) || batch_rows(b) - w->first_row > TZ_MAX_PART_ROWS)
+                return 0;
+            if (kind == KIND_SCOPE_SPANS)
+                walk_span(w, p, p + n);
+            else if (!walk_group(w, KIND_SCOPE_SPANS, p, p + n))
+                return 0;
             p += n;
             count++;
         }
-        if (!push_field(w, &f, atom, mark_atom(w->t, kind, OP_CHILDREN, 0x12))) return 0;
+        if (!push_field(w, &f, atom, mark_atom(w->t, kind, OP_CHILDREN, 0x12)))
+            return 0;
     }
-    if (!p) return 0;
+    if (!p)
+        return 0;
     counts->v[row] = count;
     push_record(w, kind, f.node, atom, f.n);
     Records *r = &b->kinds[kind];
@@ -397,27 +486,32 @@ static void message_cut(Batch *b, MessageMark m) {
 
 /* The atoms and trie nodes 1 + kind are where records of a kind begin; node and atom 0 stand for "none". */
 static void tables_begin(Tables *t) {
-    if (t->trie.n) return;
+    if (t->trie.n)
+        return;
     VEC_RESIZE(&t->env, t->trie, 1 + N_KINDS);
     string_intern(t, (const u8 *)"", 0);
     u32 none = class_intern(t, N_PLACES, OP_CLOSE, 0, 0, 0);
     Atom a = {.cls = none, .op = OP_CLOSE, .place = N_PLACES};
-    for (int i = 0; i < 1 + N_KINDS; i++) VEC_PUSH(&t->env, t->atoms, a);
+    for (int i = 0; i < 1 + N_KINDS; i++)
+        VEC_PUSH(&t->env, t->atoms, a);
 }
 
-void parse_message(Tables *t, Batch *b, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues) {
+void parse_message(Tables *t, Batch *b, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip,
+                   u32 continues) {
     tables_begin(t);
     Walk w;
     w.t = t;
     w.b = b;
     w.first_row = batch_rows(b);
-    MessageMark mark = {span_mark(b), b->kinds[KIND_RESOURCE_SPANS].shape.n, b->kinds[KIND_SCOPE_SPANS].shape.n, b->trace_hi.n};
+    MessageMark mark = {span_mark(b), b->kinds[KIND_RESOURCE_SPANS].shape.n, b->kinds[KIND_SCOPE_SPANS].shape.n,
+                        b->trace_hi.n};
     MessageRow row = {.prefix_n = prefix_n, .skip = skip, .continues = continues};
     const u8 *body = p, *end = p + n;
     bytes_append(&t->env, &b->prefixes, prefix, prefix_n);
     while (p < end) {
         size_t length;
-        if (*p != 0x0a || !(p = length_get(p + 1, end, &length)) || !walk_group(&w, KIND_RESOURCE_SPANS, p, p + length)) {
+        if (*p != 0x0a || !(p = length_get(p + 1, end, &length)) ||
+            !walk_group(&w, KIND_RESOURCE_SPANS, p, p + length)) {
             message_cut(b, mark);
             bytes_append(&t->env, &b->prefixes, body + skip, n - (size_t)skip);
             row.prefix_n += n - (size_t)skip;

@@ -5,6 +5,7 @@
 
 /* Appends one message to the columns. A message that does not fit them becomes a prefix.
  * `prefix`, `skip`, `continues`: see MessageRow. Fails only for want of memory. */
-void parse_message(Tables *t, Batch *b, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues);
+void parse_message(Tables *t, Batch *b, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip,
+                   u32 continues);
 
 #endif

@@ -5,7 +5,14 @@
 #include "base.h"
 
 /* Bytes that stand for a field in a skeleton. A text that has one of them has no skeleton. */
-enum { FIELD_UUID = 1, FIELD_HEX = 2, FIELD_DECIMAL = 3, FIELD_PADDED = 4, FIELD_FIRST = FIELD_UUID, FIELD_LAST = FIELD_PADDED };
+enum {
+    FIELD_UUID = 1,
+    FIELD_HEX = 2,
+    FIELD_DECIMAL = 3,
+    FIELD_PADDED = 4,
+    FIELD_FIRST = FIELD_UUID,
+    FIELD_LAST = FIELD_PADDED
+};
 enum { MAX_SKELETON_FIELDS = 16 }; /* a text with more of them is better told whole */
 enum { MIN_HEX = 8, MAX_HEX = 128, MAX_DIGITS = 19 };
 

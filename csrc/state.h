@@ -21,8 +21,8 @@ typedef struct {
     u32 before, after; /* neighbours in the trace's list of awaited or of seen ids */
     u8 seen;           /* its span has come */
     u8 has_children;
-    u64 start, end;                                 /* of its span, ns */
-    u64 first_start, child_start, child_end;        /* of its first and its last child so far, ns */
+    u64 start, end;                          /* of its span, ns */
+    u64 first_start, child_start, child_end; /* of its first and its last child so far, ns */
 } Mention;
 
 typedef struct {
@@ -39,9 +39,9 @@ enum { N_BASES = 6, N_LENGTHS = 3 };
 typedef struct {
     u64 last_start, last_length;
     u32 start_cost[N_BASES], length_cost[N_LENGTHS]; /* running size of the difference to each base, bits * 16 */
-    u8 grain[2];   /* of starts and lengths: a power of ten */
-    u8 next_grain[2]; /* encoder: what this block's rows allow */
-    u32 stamp, plan; /* the block it was last met in, and planned for */
+    u8 grain[2];                                     /* of starts and lengths: a power of ten */
+    u8 next_grain[2];                                /* encoder: what this block's rows allow */
+    u32 stamp, plan;                                 /* the block it was last met in, and planned for */
     u8 known;
 } Clock;
 
@@ -62,15 +62,68 @@ enum { MODE_PATH, MODE_DICTIONARY, MODE_NUMBER, N_MODES };
 
 /* Families of contexts; those with a kind added take N_KINDS places. FORMAT.md, "Contexts", has the same list. */
 enum {
-    F_PATH2 = 0, F_PATH1 = 5, F_PATH0 = 10, F_RECENT2 = 15, F_RECENT1 = 20,
-    F_TRACE_HALF = 25, F_TRACE_SAME, F_TRACE_NEXT, F_TRACE_NEW, F_TRACE_BACK, F_ID_OF_TRACE, F_OWN_AWAITED, F_OWN_RANK,
-    F_PARENT_KNOWN, F_PARENT_SEEN, F_PARENT_RANK, F_PARENT_RANK_SEEN, F_LINK_TRACE, F_LINK_BACK, F_LINK_KNOWN, F_LINK_SEEN, F_LINK_RANK,
-    F_GRAIN, F_START, F_EVENT_TIME, F_LENGTH,
-    F_OF_TRACE, F_OF_PATH, F_OF_VALUE, F_HIT1, F_HIT2, F_KNOWN, F_CHOICE, F_NUMBER, F_NUMBER_STEP,
-    F_ORDER, F_EVENTS, F_LINKS, F_SPANS, F_SCOPES, F_MESSAGE,
-    F_TEXT, F_TEXT_LENGTH, F_SKELETON, F_FIELD, F_FIELD_STEP, F_FIELD_WIDTH,
-    F_COUNT, F_STRING_KNOWN, F_STRING, F_CLASS, F_CLASS_NEW, F_SLOT_MODE, F_SLOT_CONDITION, F_SHAPE, F_SCHEMA, F_SAME, F_ATOM_KNOWN, F_ATOM, F_VALUE,
-    F_ATOM_CLASS, N_FAMILIES
+    F_PATH2 = 0,
+    F_PATH1 = 5,
+    F_PATH0 = 10,
+    F_RECENT2 = 15,
+    F_RECENT1 = 20,
+    F_TRACE_HALF = 25,
+    F_TRACE_SAME,
+    F_TRACE_NEXT,
+    F_TRACE_NEW,
+    F_TRACE_BACK,
+    F_ID_OF_TRACE,
+    F_OWN_AWAITED,
+    F_OWN_RANK,
+    F_PARENT_KNOWN,
+    F_PARENT_SEEN,
+    F_PARENT_RANK,
+    F_PARENT_RANK_SEEN,
+    F_LINK_TRACE,
+    F_LINK_BACK,
+    F_LINK_KNOWN,
+    F_LINK_SEEN,
+    F_LINK_RANK,
+    F_GRAIN,
+    F_START,
+    F_EVENT_TIME,
+    F_LENGTH,
+    F_OF_TRACE,
+    F_OF_PATH,
+    F_OF_VALUE,
+    F_HIT1,
+    F_HIT2,
+    F_KNOWN,
+    F_CHOICE,
+    F_NUMBER,
+    F_NUMBER_STEP,
+    F_ORDER,
+    F_EVENTS,
+    F_LINKS,
+    F_SPANS,
+    F_SCOPES,
+    F_MESSAGE,
+    F_TEXT,
+    F_TEXT_LENGTH,
+    F_SKELETON,
+    F_FIELD,
+    F_FIELD_STEP,
+    F_FIELD_WIDTH,
+    F_COUNT,
+    F_STRING_KNOWN,
+    F_STRING,
+    F_CLASS,
+    F_CLASS_NEW,
+    F_SLOT_MODE,
+    F_SLOT_CONDITION,
+    F_SHAPE,
+    F_SCHEMA,
+    F_SAME,
+    F_ATOM_KNOWN,
+    F_ATOM,
+    F_VALUE,
+    F_ATOM_CLASS,
+    N_FAMILIES
 };
 
 /* Bytes that are copied as they are: written, or read and checked against their end. */
@@ -95,7 +148,7 @@ typedef struct {
     VEC(Mention) mentions;
     Index trace_index; /* this and the next: used when writing only */
     Map mention_index;
-    VEC(Clock) clocks;              /* of each path */
+    VEC(Clock) clocks; /* of each path */
     Map series_index;
     VEC(Series) series;
     Map memory; /* of values */
@@ -107,7 +160,7 @@ typedef struct {
     u32 threshold, level;
     u32 last_trace, last_path;
     u8 last_grain[2];
-    u32 block; /* number of the block in its restart group, from 1 */
+    u32 block;     /* number of the block in its restart group, from 1 */
     u64 prefix_at; /* encoder: bytes of the batch's prefixes written */
     u64 budget;    /* decoder: what the restart group may still ask for, see budget_spend */
     Bytes scratch;

@@ -23,9 +23,11 @@ static void state_free(State *s) {
     VEC_FREE(s->skeletons);
     VEC_FREE(s->def_skeletons);
     VEC_FREE(s->scratch);
-    for (int i = 0; i < N_STREAMS; i++) VEC_FREE(s->streams[i].out);
+    for (int i = 0; i < N_STREAMS; i++)
+        VEC_FREE(s->streams[i].out);
 #if TZ_ENCODING
-    for (int i = 0; i < N_CODERS; i++) VEC_FREE(s->coders[i].out);
+    for (int i = 0; i < N_CODERS; i++)
+        VEC_FREE(s->coders[i].out);
 #endif
 }
 
@@ -37,7 +39,8 @@ static void state_begin(State *s, const Preset *preset) {
     s->x.env = env;
     s->t.preset = &preset->t;
     s->t.seed = s->x.seed = preset->t.seed;
-    s->x.bits.n = s->x.of_path.n = s->x.of_schema.n = s->x.of_slot.n = s->recents.n = s->traces.n = s->mentions.n = s->clocks.n = s->series.n = s->skeletons.n = s->def_skeletons.n = 0;
+    s->x.bits.n = s->x.of_path.n = s->x.of_schema.n = s->x.of_slot.n = s->recents.n = s->traces.n = s->mentions.n =
+        s->clocks.n = s->series.n = s->skeletons.n = s->def_skeletons.n = 0;
     map_clear(&s->x.index);
     memset(s->x.of_family, 0, sizeof s->x.of_family);
     map_clear(&s->recent_index);
@@ -53,7 +56,8 @@ static void state_begin(State *s, const Preset *preset) {
     memcpy(s->t.strings.v, preset->t.strings.v, preset->t.strings.n * sizeof *s->t.strings.v);
     s->t.strings.n = preset->t.strings.n;
     VEC_RESERVE(env, s->t.def_strings, preset->t.def_strings.n);
-    if (preset->t.def_strings.n) memcpy(s->t.def_strings.v, preset->t.def_strings.v, preset->t.def_strings.n * sizeof *s->t.def_strings.v);
+    if (preset->t.def_strings.n)
+        memcpy(s->t.def_strings.v, preset->t.def_strings.v, preset->t.def_strings.n * sizeof *s->t.def_strings.v);
     s->t.def_strings.n = preset->t.def_strings.n;
 }
 

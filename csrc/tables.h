@@ -13,10 +13,33 @@
 #include "hash.h"
 
 /* The messages a record can be. RESOURCE and SCOPE are part of the records around them. */
-enum { KIND_RESOURCE_SPANS, KIND_SCOPE_SPANS, KIND_SPAN, KIND_EVENT, KIND_LINK, N_KINDS, KIND_RESOURCE = N_KINDS, KIND_SCOPE, N_PLACES };
+enum {
+    KIND_RESOURCE_SPANS,
+    KIND_SCOPE_SPANS,
+    KIND_SPAN,
+    KIND_EVENT,
+    KIND_LINK,
+    N_KINDS,
+    KIND_RESOURCE = N_KINDS,
+    KIND_SCOPE,
+    N_PLACES
+};
 
 /* What a field is to the codec. The first ones have columns of their own. */
-enum { OP_TRACE_ID, OP_SPAN_ID, OP_PARENT_ID, OP_START, OP_END, OP_CHILDREN, OP_OPEN, OP_CLOSE, OP_FIELD, OP_ATTRIBUTE, OP_RAW, N_OPS };
+enum {
+    OP_TRACE_ID,
+    OP_SPAN_ID,
+    OP_PARENT_ID,
+    OP_START,
+    OP_END,
+    OP_CHILDREN,
+    OP_OPEN,
+    OP_CLOSE,
+    OP_FIELD,
+    OP_ATTRIBUTE,
+    OP_RAW,
+    N_OPS
+};
 
 /* What the value of a class is. */
 enum { VALUE_NONE, VALUE_BYTES, VALUE_VARINT, VALUE_FIXED64, VALUE_FIXED32 };
@@ -29,7 +52,7 @@ enum { NO_SLOT = 0xffffffffu };
 typedef struct {
     const u8 *p;
     u32 n, def;
-    u32 uses;  /* as a value, since the restart */
+    u32 uses;     /* as a value, since the restart */
     u32 skeleton; /* encoder: number of its skeleton + 1, 0 if it has none, NO_SLOT before it was looked for */
 } String;
 
@@ -42,16 +65,16 @@ typedef struct {
 
 typedef struct {
     const u8 *enc; /* the field's bytes; for ids and times only those before the payload */
-    u64 head;      /* the first eight of them, so that most wrong guesses cost no look at `enc`; shorter ones end in zeros */
+    u64 head; /* the first eight of them, so that most wrong guesses cost no look at `enc`; shorter ones end in zeros */
     u32 enc_n, cls;
     u32 next, next2; /* the two atoms that last followed this one, or 0 */
-    u8 op, place;  /* of its class */
-    u8 is_text;    /* the value is a string */
-    u8 again;      /* a plain field only because the record had this column, op + 1, before */
-    u32 def;       /* within its class */
-    u32 serial;    /* among all defined atoms, from 1 */
-    u32 uses;      /* since the restart */
-    u64 value;     /* a string, or the number */
+    u8 op, place;    /* of its class */
+    u8 is_text;      /* the value is a string */
+    u8 again;        /* a plain field only because the record had this column, op + 1, before */
+    u32 def;         /* within its class */
+    u32 serial;      /* among all defined atoms, from 1 */
+    u32 uses;        /* since the restart */
+    u64 value;       /* a string, or the number */
 } Atom;
 
 typedef struct {
@@ -101,7 +124,8 @@ typedef struct Tables {
     Index class_index;
     VEC(Atom) atoms;
     Index atom_index;
-    U32s slot_cls, slot_rank; /* for each slot of each schema: its class; its number among those with a value, or NO_SLOT */
+    U32s slot_cls,
+        slot_rank; /* for each slot of each schema: its class; its number among those with a value, or NO_SLOT */
     U32s perms, places;
     VEC(u8) modes;
     VEC(u8) conds;
@@ -135,7 +159,8 @@ u32 path_intern(Tables *t, u32 schema, const u32 *atoms);
 
 /* The tag of attributes in a place, 0 where there are none. */
 static inline u32 attribute_tag(u32 place) {
-    static const u8 tags[N_PLACES] = {[KIND_SPAN] = 0x4a, [KIND_EVENT] = 0x1a, [KIND_LINK] = 0x22, [KIND_RESOURCE] = 0x0a, [KIND_SCOPE] = 0x1a};
+    static const u8 tags[N_PLACES] = {
+        [KIND_SPAN] = 0x4a, [KIND_EVENT] = 0x1a, [KIND_LINK] = 0x22, [KIND_RESOURCE] = 0x0a, [KIND_SCOPE] = 0x1a};
     return tags[place];
 }
 
@@ -151,7 +176,9 @@ static inline u32 shape_at(Tables *t, u32 node, u32 kind, const u32 *atoms, u32 
     return shape1 ? shape1 - 1 : shape_make(t, node, kind, atoms, n);
 }
 
-static inline const u32 *schema_classes(const Tables *t, u32 schema) { return t->slot_cls.v + t->schemas.v[schema].first; }
+static inline const u32 *schema_classes(const Tables *t, u32 schema) {
+    return t->slot_cls.v + t->schemas.v[schema].first;
+}
 static inline int class_is_text(const Class *c) { return c->value == VALUE_BYTES; }
 
 #endif

@@ -6,7 +6,8 @@
 #include "state.h"
 #include "wire.h"
 
-/* --- plain bytes --------------------------------------------------------------------------------------------------- */
+/* --- plain bytes ---------------------------------------------------------------------------------------------------
+ */
 
 /* Copies `n` bytes to the stream when writing, from it when reading. */
 static void stream_bytes(State *s, u32 stream, u8 *p, size_t n) {
@@ -14,8 +15,10 @@ static void stream_bytes(State *s, u32 stream, u8 *p, size_t n) {
 #if TZ_ENCODING
     bytes_append(&s->t.env, &q->out, p, n);
 #else
-    if (n > (size_t)(q->end - q->p)) tz_fail(&s->t.env, TZ_CORRUPT, q->name);
-    if (n) memcpy(p, q->p, n);
+    if (n > (size_t)(q->end - q->p))
+        tz_fail(&s->t.env, TZ_CORRUPT, q->name);
+    if (n)
+        memcpy(p, q->p, n);
     q->p += n;
 #endif
 }
@@ -24,14 +27,16 @@ static void stream_bytes(State *s, u32 stream, u8 *p, size_t n) {
 /* The next `n` bytes of a stream, where they lie. */
 static const u8 *stream_take(State *s, u32 stream, u64 n) {
     Stream *q = &s->streams[stream];
-    if (n > (u64)(q->end - q->p)) tz_fail(&s->t.env, TZ_CORRUPT, q->name);
+    if (n > (u64)(q->end - q->p))
+        tz_fail(&s->t.env, TZ_CORRUPT, q->name);
     q->p += n;
     return q->p - n;
 }
 #endif
 
 static void code_prefix(State *s, u64 n) {
-    if (!n) return;
+    if (!n)
+        return;
 #if TZ_ENCODING
     bytes_append(&s->t.env, &s->streams[PREFIXES].out, s->b.prefixes.v + s->prefix_at, (size_t)n);
     s->prefix_at += n;
@@ -40,31 +45,36 @@ static void code_prefix(State *s, u64 n) {
 #endif
 }
 
-/* --- the budget ----------------------------------------------------------------------------------------------------- */
+/* --- the budget -----------------------------------------------------------------------------------------------------
+ */
 
 #if TZ_ENCODING
 #define budget_spend(s, n) ((void)0)
 #else
 /* What an honest block tells is bounded by its messages' bytes. FORMAT.md, "Budget". */
 static void budget_spend(State *s, u64 n) {
-    if (n > s->budget) tz_fail(&s->t.env, TZ_LIMIT, "text");
+    if (n > s->budget)
+        tz_fail(&s->t.env, TZ_LIMIT, "text");
     s->budget -= n;
 }
 #endif
 
-/* --- series of numbers --------------------------------------------------------------------------------------------- */
+/* --- series of numbers ---------------------------------------------------------------------------------------------
+ */
 
 /* Each base has a running cost; the cheapest available one is used. */
 static u32 cheapest(const u32 *cost, u32 available, u32 n) {
     u32 best = NONE, at = 0;
     for (u32 i = 0; i < n; i++)
-        if (available >> i & 1 && cost[i] < best) best = cost[i], at = i;
+        if (available >> i & 1 && cost[i] < best)
+            best = cost[i], at = i;
     return at;
 }
 
 static void learn_costs(u32 *cost, const u64 *base, u32 available, u32 n, u64 v) {
     for (u32 i = 0; i < n; i++) {
-        if (!(available >> i & 1)) continue;
+        if (!(available >> i & 1))
+            continue;
         u64 d = v - base[i];
         u32 bits = 16 * bit_length(d >> 63 ? 0 - d : d);
         cost[i] = (u32)((i64)cost[i] + (((i64)bits - (i64)cost[i]) >> 3));
@@ -93,28 +103,35 @@ static u64 code_series(State *s, Coder *c, u32 family, u32 a, u32 b, u64 v) {
     return v;
 }
 
-/* --- texts --------------------------------------------------------------------------------------------------------- */
+/* --- texts ---------------------------------------------------------------------------------------------------------
+ */
 
 /* Which skeleton a text has, or NONE. */
 static u32 code_skeleton(State *s, Coder *c, u32 cls, u32 v) {
     u32 n = (u32)s->def_skeletons.n;
-    if (!code_bit(c, context(&s->x, F_TEXT, cls, 0, 1), v != NONE)) return NONE;
-    if (!n) tz_fail(&s->t.env, TZ_CORRUPT, "text");
-    return s->def_skeletons.v[code_choice(c, context(&s->x, F_SKELETON, cls, 0, CHOICE_BITS), n, TZ_ENCODING ? s->skeletons.v[v].def - 1 : 0, "text")];
+    if (!code_bit(c, context(&s->x, F_TEXT, cls, 0, 1), v != NONE))
+        return NONE;
+    if (!n)
+        tz_fail(&s->t.env, TZ_CORRUPT, "text");
+    return s->def_skeletons.v[code_choice(c, context(&s->x, F_SKELETON, cls, 0, CHOICE_BITS), n,
+                                          TZ_ENCODING ? s->skeletons.v[v].def - 1 : 0, "text")];
 }
 
 /* Hexadecimal digits, two a byte; the first one alone if their number is odd. */
 static void code_hex(State *s, u8 *digits, u32 n) {
     u8 packed[(MAX_HEX + 1) / 2], *out = digits;
     u32 n_bytes = (n + 1) / 2;
-    if (TZ_ENCODING) hex_pack(digits, n, packed);
+    if (TZ_ENCODING)
+        hex_pack(digits, n, packed);
     stream_bytes(s, BINARY, packed, n_bytes);
-    if (!TZ_ENCODING) hex_unpack(packed, n, out);
+    if (!TZ_ENCODING)
+        hex_unpack(packed, n, out);
 }
 
 static u32 code_width(State *s, Coder *c, u32 name, u32 i, u32 n, u32 least, u32 most) {
     u64 more = code_small(c, context(&s->x, F_FIELD_WIDTH, name, i, SMALL_BITS), n - least);
-    if (more > most - least) tz_fail(&s->t.env, TZ_CORRUPT, "text");
+    if (more > most - least)
+        tz_fail(&s->t.env, TZ_CORRUPT, "text");
     return (u32)more + least;
 }
 
@@ -125,9 +142,11 @@ static u8 *code_field(State *s, Coder *c, u32 skeleton, u32 i, u8 kind, u8 *p) {
     u8 digits[32];
     switch (kind) {
         case FIELD_UUID:
-            if (TZ_ENCODING) uuid_pack(p, digits);
+            if (TZ_ENCODING)
+                uuid_pack(p, digits);
             code_hex(s, digits, 32);
-            if (!TZ_ENCODING) uuid_unpack(digits, p);
+            if (!TZ_ENCODING)
+                uuid_unpack(digits, p);
             return p + 36;
         case FIELD_HEX:
             n = code_width(s, c, name, i, TZ_ENCODING ? hex_length(p) : 0, MIN_HEX, MAX_HEX);
@@ -135,15 +154,19 @@ static u8 *code_field(State *s, Coder *c, u32 skeleton, u32 i, u8 kind, u8 *p) {
             return p + n;
         case FIELD_PADDED:
             n = code_width(s, c, name, i, TZ_ENCODING ? digits_length(p) : 0, 1, MAX_DIGITS);
-            if (TZ_ENCODING) number = digits_number(p, n);
+            if (TZ_ENCODING)
+                number = digits_number(p, n);
             number = code_series(s, c, F_FIELD, name, i, number);
-            if (!TZ_ENCODING) digits_put(p, n, number);
+            if (!TZ_ENCODING)
+                digits_put(p, n, number);
             return p + n;
         default:
             n = TZ_ENCODING ? digits_length(p) : 0;
-            if (TZ_ENCODING) number = digits_number(p, n);
+            if (TZ_ENCODING)
+                number = digits_number(p, n);
             number = code_series(s, c, F_FIELD, name, i, number);
-            if (!TZ_ENCODING) digits_put(p, n = decimal_width(number), number);
+            if (!TZ_ENCODING)
+                digits_put(p, n = decimal_width(number), number);
             return p + n;
     }
 }
@@ -156,7 +179,8 @@ static u8 *code_fields(State *s, Coder *c, u32 skeleton, u8 *out) {
         if (k.p[i] >= FIELD_FIRST && k.p[i] <= FIELD_LAST) {
             out = code_field(s, c, skeleton, field++, k.p[i], out);
         } else {
-            if (!TZ_ENCODING) *out = k.p[i];
+            if (!TZ_ENCODING)
+                *out = k.p[i];
             out++;
         }
     }
@@ -168,7 +192,8 @@ static u8 *code_fields(State *s, Coder *c, u32 skeleton, u8 *out) {
 static u32 atom_read(State *s, u32 cls, u64 value) {
     const Tables *t = &s->t;
     const Class *c = &t->classes.v[cls];
-    if (c->value == VALUE_FIXED32 && value >> 32) tz_fail(&s->t.env, TZ_CORRUPT, "values");
+    if (c->value == VALUE_FIXED32 && value >> 32)
+        tz_fail(&s->t.env, TZ_CORRUPT, "values");
     budget_spend(s, 8u + t->strings.v[c->key].n + (c->value == VALUE_BYTES ? t->strings.v[value].n : 0));
     return atom_add(&s->t, cls, value);
 }

@@ -1,4 +1,4 @@
-/* Columns to wire bytes. FORMAT.md, "Records".
+/* Columns to wire bytes. FORMAT.md, "Records to bytes".
  *
  * Two passes: the first one finds every length, so that the second only copies. */
 #include "write.h"
@@ -35,7 +35,8 @@ static void step_bytes(Writer *w, Program *g, const u8 *p, u32 n) {
 
 static void end_run(Writer *w, Program *g) {
     Env *env = &w->t->env;
-    if (!w->run.n) return;
+    if (!w->run.n)
+        return;
     Step s = {.kind = STEP_BYTES, .n = (u32)w->run.n, .p = arena_copy(env, &w->t->arena, w->run.v, w->run.n)};
     VEC_PUSH(env, w->steps, s);
     g->n++;
@@ -47,8 +48,10 @@ static void step_plain(Writer *w, Program *g, u8 kind, u8 op, u32 tag) {
     Step s = {.kind = kind, .op = op, .n = tag};
     VEC_PUSH(&w->t->env, w->steps, s);
     g->n++;
-    if (kind == STEP_COLUMN) g->fixed += op == OP_TRACE_ID ? 16 : 8;
-    if (kind == STEP_OPEN) g->has_open = 1;
+    if (kind == STEP_COLUMN)
+        g->fixed += op == OP_TRACE_ID ? 16 : 8;
+    if (kind == STEP_OPEN)
+        g->has_open = 1;
 }
 
 static void step_class(Writer *w, Program *g, u32 cls, u32 atom) {
@@ -56,8 +59,10 @@ static void step_class(Writer *w, Program *g, u32 cls, u32 atom) {
     u8 op = t->classes.v[cls].op;
     u32 tag = t->classes.v[cls].tag;
     if (t->classes.v[cls].value != VALUE_NONE) {
-        if (atom == NO_SLOT) step_plain(w, g, STEP_HOLE, op, 0);
-        else step_bytes(w, g, t->atoms.v[atom].enc, t->atoms.v[atom].enc_n);
+        if (atom == NO_SLOT)
+            step_plain(w, g, STEP_HOLE, op, 0);
+        else
+            step_bytes(w, g, t->atoms.v[atom].enc, t->atoms.v[atom].enc_n);
     } else if (op == OP_CHILDREN) {
         step_plain(w, g, STEP_CHILDREN, op, tag);
     } else if (op == OP_OPEN || op == OP_CLOSE) {
@@ -65,14 +70,16 @@ static void step_class(Writer *w, Program *g, u32 cls, u32 atom) {
     } else {
         u32 a = atom_add(t, cls, 0);
         step_bytes(w, g, t->atoms.v[a].enc, t->atoms.v[a].enc_n);
-        if (op < OP_CHILDREN) step_plain(w, g, STEP_COLUMN, op, tag);
+        if (op < OP_CHILDREN)
+            step_plain(w, g, STEP_COLUMN, op, tag);
     }
 }
 
 static u32 program_at(Writer *w, u32 shape, u32 path) {
     Tables *t = w->t;
     u32 *at = map_at(&t->env, &w->index, (u64)shape << 32 | (u32)(path + 1), t->seed);
-    if (*at) return *at - 1;
+    if (*at)
+        return *at - 1;
     const Shape s = t->shapes.v[shape];
     const u32 *cls = schema_classes(t, s.schema);
     Program g = {.first = (u32)w->steps.n};
@@ -95,11 +102,14 @@ static void number_holes(Writer *w, u32 program, u32 shape, u32 path) {
     const u32 *atoms = path == NO_SLOT ? NULL : t->path_atoms.v + t->paths.v[path].atoms;
     Step *step = w->steps.v + w->programs.v[program].first;
     u32 hole[TZ_MAX_FIELDS], n = 0;
-    for (u32 i = 0; i < q->n_valued; i++) hole[i] = atoms && atoms[i] != NO_SLOT ? NO_SLOT : n++;
+    for (u32 i = 0; i < q->n_valued; i++)
+        hole[i] = atoms && atoms[i] != NO_SLOT ? NO_SLOT : n++;
     for (u32 i = 0; i < q->n; i++) {
         u32 place = t->places.v[s->place + i];
-        if (place == NO_SLOT || hole[place] == NO_SLOT) continue;
-        while (step->kind != STEP_HOLE) step++;
+        if (place == NO_SLOT || hole[place] == NO_SLOT)
+            continue;
+        while (step->kind != STEP_HOLE)
+            step++;
         step++->n = hole[place];
     }
 }
@@ -115,7 +125,8 @@ static u64 field_size(u64 body) { return 1 + varint_size(body) + body; }
 /* Bytes between an OPEN and its CLOSE. */
 static u64 nested_size(const Writer *w, const Step *s, const u32 *holes) {
     u64 n = 0;
-    for (s++; s->kind != STEP_CLOSE; s++) n += s->kind == STEP_BYTES ? s->n : w->t->atoms.v[holes[s->n]].enc_n;
+    for (s++; s->kind != STEP_CLOSE; s++)
+        n += s->kind == STEP_BYTES ? s->n : w->t->atoms.v[holes[s->n]].enc_n;
     return n;
 }
 
@@ -123,8 +134,10 @@ static u64 record_size(const Writer *w, const Program *g, const u32 *holes) {
     u64 n = g->fixed;
     const Step *s = w->steps.v + g->first, *end = s + g->n;
     for (; s < end; s++) {
-        if (s->kind == STEP_HOLE) n += w->t->atoms.v[holes[s->n]].enc_n;
-        if (s->kind == STEP_OPEN) n += 1 + varint_size(nested_size(w, s, holes));
+        if (s->kind == STEP_HOLE)
+            n += w->t->atoms.v[holes[s->n]].enc_n;
+        if (s->kind == STEP_OPEN)
+            n += 1 + varint_size(nested_size(w, s, holes));
     }
     return n;
 }
@@ -138,13 +151,15 @@ static u64 measure_children(Writer *w, const Batch *b, u32 kind, size_t row, Cur
         case KIND_RESOURCE_SPANS: count = b->n_scopes.v[row]; break;
         case KIND_SCOPE_SPANS: count = b->n_spans.v[row]; break;
         case KIND_SPAN:
-            for (u32 i = 0; i < b->n_events.v[row]; i++) n += field_size(measure(w, b, KIND_EVENT, c));
+            for (u32 i = 0; i < b->n_events.v[row]; i++)
+                n += field_size(measure(w, b, KIND_EVENT, c));
             count = b->n_links.v[row];
             child = KIND_LINK;
             break;
         default: return 0;
     }
-    for (u32 i = 0; i < count; i++) n += field_size(measure(w, b, child, c));
+    for (u32 i = 0; i < count; i++)
+        n += field_size(measure(w, b, child, c));
     return n;
 }
 
@@ -154,11 +169,13 @@ static u64 measure(Writer *w, const Batch *b, u32 kind, Cursor *c) {
     u32 shape = r->shape.v[row], path = r->path.n ? r->path.v[row] : NO_SLOT;
     size_t known = w->programs.n;
     u32 program = program_at(w, shape, path);
-    if (program == known) number_holes(w, program, shape, path);
+    if (program == known)
+        number_holes(w, program, shape, path);
     w->program[kind].v[row] = program;
     u64 n = record_size(w, &w->programs.v[program], b->atoms.v + r->values.v[row]);
     w->generated += n;
-    if (w->generated > TZ_MAX_GENERATED) tz_fail(&w->t->env, TZ_LIMIT, "size");
+    if (w->generated > TZ_MAX_GENERATED)
+        tz_fail(&w->t->env, TZ_LIMIT, "size");
     n += measure_children(w, b, kind, row, c);
     w->size[kind].v[row] = n;
     return n;
@@ -197,10 +214,13 @@ u64 writer_measure(Writer *w, const Batch *b) {
     for (size_t i = 0; i < b->messages.n; i++) {
         const MessageRow *m = &b->messages.v[i];
         u64 n = 0;
-        for (u32 k = 0; k < m->n_resources; k++) n += field_size(measure(w, b, KIND_RESOURCE_SPANS, &c));
+        for (u32 k = 0; k < m->n_resources; k++)
+            n += field_size(measure(w, b, KIND_RESOURCE_SPANS, &c));
         generated += n;
-        if (generated > TZ_MAX_GENERATED) tz_fail(env, TZ_LIMIT, "size");
-        if (m->skip > n) tz_fail(env, TZ_CORRUPT, "envelope");
+        if (generated > TZ_MAX_GENERATED)
+            tz_fail(env, TZ_LIMIT, "size");
+        if (m->skip > n)
+            tz_fail(env, TZ_CORRUPT, "envelope");
         w->message_size.v[i] = m->prefix_n + n - m->skip;
         total += w->message_size.v[i];
     }
@@ -234,11 +254,16 @@ static u8 *put_record(Writer *w, const Batch *b, u32 kind, u8 tag, Cursor *c, u8
 
 static u8 *put_children(Writer *w, const Batch *b, u32 kind, u8 tag, size_t row, Cursor *c, u8 *p) {
     u32 count, child = kind + 1;
-    if (kind == KIND_RESOURCE_SPANS) count = b->n_scopes.v[row];
-    else if (kind == KIND_SCOPE_SPANS) count = b->n_spans.v[row];
-    else if (tag == 0x5a) count = b->n_events.v[row];
-    else count = b->n_links.v[row], child = KIND_LINK;
-    for (u32 i = 0; i < count; i++) p = put_record(w, b, child, tag, c, p);
+    if (kind == KIND_RESOURCE_SPANS)
+        count = b->n_scopes.v[row];
+    else if (kind == KIND_SCOPE_SPANS)
+        count = b->n_spans.v[row];
+    else if (tag == 0x5a)
+        count = b->n_events.v[row];
+    else
+        count = b->n_links.v[row], child = KIND_LINK;
+    for (u32 i = 0; i < count; i++)
+        p = put_record(w, b, child, tag, c, p);
     return p;
 }
 
@@ -248,7 +273,10 @@ static u8 *put_body(Writer *w, const Batch *b, u32 kind, size_t row, Cursor *c, 
     const Step *s = w->steps.v + g->first, *end = s + g->n;
     for (; s < end; s++) {
         switch (s->kind) {
-            case STEP_BYTES: memcpy(p, s->p, s->n); p += s->n; break;
+            case STEP_BYTES:
+                memcpy(p, s->p, s->n);
+                p += s->n;
+                break;
             case STEP_COLUMN: p = put_column(b, kind, s->op, row, p); break;
             case STEP_HOLE: {
                 const Atom *a = &w->t->atoms.v[holes[s->n]];
@@ -257,7 +285,10 @@ static u8 *put_body(Writer *w, const Batch *b, u32 kind, size_t row, Cursor *c, 
                 break;
             }
             case STEP_CHILDREN: p = put_children(w, b, kind, (u8)s->n, row, c, p); break;
-            case STEP_OPEN: *p++ = (u8)s->n; p = varint_put(p, nested_size(w, s, holes)); break;
+            case STEP_OPEN:
+                *p++ = (u8)s->n;
+                p = varint_put(p, nested_size(w, s, holes));
+                break;
             default: break;
         }
     }
@@ -278,9 +309,12 @@ void writer_write_span(Writer *w, const Batch *b, size_t row, u8 *to) {
 /* What is generated is longer than what is kept: it is written aside. Cutting a message is rare. */
 static void write_kept(Writer *w, const Batch *b, const MessageRow *m, u64 n, Cursor *c, u8 *to) {
     u8 *aside = malloc(n + m->skip), *p = aside;
-    if (!aside) tz_fail(&w->t->env, TZ_NO_MEMORY, "memory");
-    for (u32 k = 0; k < m->n_resources; k++) p = put_record(w, b, KIND_RESOURCE_SPANS, 0x0a, c, p);
-    if (n) memcpy(to, aside + m->skip, n);
+    if (!aside)
+        tz_fail(&w->t->env, TZ_NO_MEMORY, "memory");
+    for (u32 k = 0; k < m->n_resources; k++)
+        p = put_record(w, b, KIND_RESOURCE_SPANS, 0x0a, c, p);
+    if (n)
+        memcpy(to, aside + m->skip, n);
     free(aside);
 }
 
@@ -290,10 +324,13 @@ void writer_write(Writer *w, const Batch *b, u8 *const *to) {
     for (size_t i = 0; i < b->messages.n; i++) {
         const MessageRow *m = &b->messages.v[i];
         u8 *p = to[i] + m->prefix_n;
-        if (m->prefix_n) memcpy(to[i], prefix, m->prefix_n);
+        if (m->prefix_n)
+            memcpy(to[i], prefix, m->prefix_n);
         prefix += m->prefix_n;
-        if (m->skip) write_kept(w, b, m, w->message_size.v[i] - m->prefix_n, &c, p);
+        if (m->skip)
+            write_kept(w, b, m, w->message_size.v[i] - m->prefix_n, &c, p);
         else
-            for (u32 k = 0; k < m->n_resources; k++) p = put_record(w, b, KIND_RESOURCE_SPANS, 0x0a, &c, p);
+            for (u32 k = 0; k < m->n_resources; k++)
+                p = put_record(w, b, KIND_RESOURCE_SPANS, 0x0a, &c, p);
     }
 }

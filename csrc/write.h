@@ -5,9 +5,9 @@
 
 /* How the records of one shape and path become bytes: what is constant between holes is one run of bytes. */
 typedef struct {
-    u8 kind;   /* STEP_* */
-    u8 op;     /* STEP_COLUMN: which */
-    u32 n;     /* STEP_BYTES: how many; STEP_OPEN: steps up to its STEP_CLOSE */
+    u8 kind; /* STEP_* */
+    u8 op;   /* STEP_COLUMN: which */
+    u32 n;   /* STEP_BYTES: how many; STEP_OPEN: steps up to its STEP_CLOSE */
     const u8 *p;
 } Step;
 
@@ -20,7 +20,7 @@ typedef struct {
     VEC(Step) steps;
     Bytes run;
     VEC(Program) programs;
-    Map index; /* shape, path -> program */
+    Map index;              /* shape, path -> program */
     VEC(u64) size[N_KINDS]; /* body of each record, bytes */
     U32s program[N_KINDS];
     VEC(u64) message_size;

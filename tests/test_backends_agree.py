@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import random
-import re
 import struct
 import subprocess
 import sys
@@ -25,15 +24,12 @@ from tracezip import _native as native
 from tracezip import reference
 from tracezip.block import SECTIONS
 from tracezip.errors import TracezipError
-from tracezip.reference import format_limits
 
 PRESET = resources.files("tracezip").joinpath("_preset.txt").read_bytes().split(b"\n")[:-1]
 DATA = sorted(Path(os.environ.get("TRACEZIP_DATA", "/nonexistent")).glob("*.otlp.zst"))
 SLICE_BYTES = 150_000
 UNITS = (0x0A, 0x12, 0x12)
 """By level: the tag of what a message, resource spans and scope spans consist of."""
-HEADER = Path(__file__).parent.parent / "csrc" / "format_limits.h"
-KERNEL_LIMIT = re.compile(r"#define TZ_(\w+) \(?(\d+)u?(?: << (\d+)\))?")
 
 seeds = st.integers(0, 2**32)
 Part = tuple[bytes, bytes, int, bool]
@@ -285,9 +281,3 @@ def test_both_backends_offer_the_same() -> None:
     assert reference.NAME == "reference"
     for name in ("Encoder", "Decoder"):
         assert public(getattr(native, name)) == public(getattr(reference, name))
-
-
-def test_both_backends_have_the_same_limits() -> None:
-    kernel = {name: int(number) << int(shift or 0) for name, number, shift in KERNEL_LIMIT.findall(HEADER.read_text())}
-    ours = {name: value for name, value in vars(format_limits).items() if name.isupper()}
-    assert kernel == ours

@@ -25,6 +25,19 @@ def test_preset_of_format_version_1_is_frozen() -> None:
     assert hashlib.sha256(preset()).hexdigest() == SHA256
 
 
+def test_format_md_says_which_strings_they_are() -> None:
+    chapter = (ROOT / "FORMAT.md").read_text().split("\n### Preset strings\n")[1].split("\n### ")[0]
+    strings = preset().decode().splitlines()
+    for fact in (
+        SHA256,
+        f"{len(strings):,} strings",
+        f"{len(preset()):,} bytes",
+        f"`{strings[0]}`",
+        f"`{strings[-1]}`",
+    ):
+        assert fact in chapter
+
+
 def test_preset_is_one_string_a_line_without_repeats() -> None:
     text = preset().decode("utf-8")
     strings = text.split("\n")[:-1]

@@ -8,15 +8,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import independent_decoder
 import msgpack
 import pytest
 from archives import BLOCK, END, HEADER, MESSAGES, archive, chained, frame, frames, pack, read
+from backends import BACKENDS, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracezip
 
 SMALL = archive(MESSAGES[:3])
+backends = pytest.mark.parametrize("backend", BACKENDS)
 
 
 def use_every_way(data: bytes) -> None:
@@ -67,6 +70,67 @@ def test_metadata_nested_without_end_is_an_error() -> None:
     for opening in (b"\x91", b"\x81\xa0"):
         data = frame(HEADER, b"\x01\x00\x81\xa0" + opening * 20_000 + b"\x00")
         assert isinstance(read(data).error, tracezip.FormatError)
+
+
+def block_with(n_spans: int) -> bytes:
+    """A block that is sound but for what it says of itself: one message of no bytes, in the section `envelope`."""
+    parts = list(frames(archive([b""])))
+    body = bytearray(parts[1].body)
+    assert body[:4] == b"\x01\x01\x00\x00"  # flags, parts, spans, bytes
+    body[2] = n_spans
+    return frame(HEADER, b"\x01\x00") + frame(BLOCK, bytes(body)) + frame(END, bytes([1, 1, n_spans, 0]))
+
+
+@backends
+def test_a_block_that_says_a_wrong_number_of_spans_is_an_error_though_the_end_record_agrees(backend: str) -> None:
+    with running(backend):
+        assert read(block_with(n_spans=0)) == ([b""], None)
+        messages, error = read(block_with(n_spans=1))
+    assert (messages, type(error)) == ([], tracezip.FormatError)
+    assert error is not None
+    assert "0 spans and not the 1" in str(error)
+    with pytest.raises(ValueError, match=r"^format: number of spans \(offset 11\)"):
+        independent_decoder.decode(block_with(n_spans=1))
+
+
+BEGIN = frame(HEADER, b"\x01\x00")
+
+
+def zstd_block(data: bytes) -> bytes:
+    """A block of one part whose section `text` is `data`, which says that it becomes 99 bytes."""
+    sections = b"\x02\x00" + bytes([len(data) << 1 | 1, 99]) + data
+    return BEGIN + frame(BLOCK, b"\x01\x01\x00\x00" + bytes(4) + sections)
+
+
+KINDS = {
+    "a zstd window over the limit": (zstd_block(b"\x00\x71\x01\x00\x00"), tracezip.LimitError),
+    "a zstd frame that has a content size": (zstd_block(b"\x20\x00\x01\x00\x00"), tracezip.FormatError),
+    "a zstd frame of no bytes": (zstd_block(b""), tracezip.FormatError),
+    "facts nested 17 deep": (frame(HEADER, b"\x01\x00\x81\xa0" + b"\x91" * 16 + b"\x00"), tracezip.FormatError),
+    "an unknown frame before all others": (frame(0x51, b""), tracezip.UnsupportedError),
+    "an unknown frame behind the end": (SMALL + frame(0x51, b""), tracezip.UnsupportedError),
+    "an optional frame before all others": (frame(0xD1, b""), tracezip.FormatError),
+    "a block behind the end": (SMALL + frame(BLOCK, b""), tracezip.FormatError),
+    "a stream header of no bytes": (frame(HEADER, b""), tracezip.FormatError),
+    "a stream header of a version": (frame(HEADER, b"\x01"), tracezip.FormatError),
+    "a stream header of another version": (frame(HEADER, b"\x02"), tracezip.UnsupportedError),
+    "a length of six bytes": (BEGIN + b"\x8eTZB" + b"\xff" * 5 + b"\x01" + bytes(9), tracezip.FormatError),
+    "a length in too many bytes, and no more": (BEGIN + b"\x8eTZB\x80\x00", tracezip.FormatError),
+    "a length that is cut off": (BEGIN + b"\x8eTZB\x80", tracezip.TruncatedError),
+    "a marker that is cut off": (BEGIN + b"\x8eT", tracezip.TruncatedError),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_kind_of_an_error_is_the_one_that_format_md_gives(name: str) -> None:
+    data, kind = KINDS[name]
+    error = read(data).error
+    assert type(error) is kind
+    word = {"FormatError": "format", "LimitError": "limit", "TruncatedError": "truncated"}.get(
+        kind.__name__, "unsupported"
+    )
+    with pytest.raises(ValueError, match=f"^{word}"):
+        independent_decoder.decode(data)
 
 
 def test_an_error_says_what_where_and_what_to_do() -> None:

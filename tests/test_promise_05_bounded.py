@@ -21,7 +21,7 @@ MIB = 1 << 20
 BEGIN = frame(HEADER, b"\x01\x00")
 
 
-KERNEL_LIMIT = re.compile(r"#define TZ_(\w+) \(?(\d+)u?(?: << (\d+)\))?")
+KERNEL_LIMIT = re.compile(r"#define TZ_(\w+) +\(?(\d+)u?(?: << (\d+)\))?")
 
 
 def block(n_parts: int = 1, n_spans: int = 0, n_bytes: int = 0, sections: bytes = b"\x00") -> bytes:

@@ -190,8 +190,12 @@ class UnzstdStage:
         return sections + [b""] * (len(SECTIONS) - len(sections))
 
     def _inflate(self, name: str, data: bytes, raw_size: int) -> bytes:
-        if not raw_size or not _is_plain_frame(data):
+        if not raw_size or len(data) < 3 or data[0]:  # no content size (python-zstandard would believe it) and the like
             raise FormatError(f"the section {name} is not a zstd frame of the kind it should be")
+        if _window_bytes(data[1]) > limits.MAX_ZSTD_WINDOW_BYTES:
+            raise LimitError(
+                f"the section {name} asks for a zstd window larger than {limits.MAX_ZSTD_WINDOW_BYTES} bytes"
+            )
         try:
             raw = self._decompressor.decompress(data, max_output_size=raw_size, allow_extra_data=False)
         except zstandard.ZstdError as error:
@@ -199,11 +203,6 @@ class UnzstdStage:
         if len(raw) != raw_size:
             raise FormatError(f"the section {name} has {len(raw)} bytes and not the {raw_size} that it says")
         return raw
-
-
-def _is_plain_frame(data: bytes) -> bool:
-    """No content size (python-zstandard would believe it), checksum or dictionary; a window within the limit."""
-    return len(data) > 2 and data[0] == 0 and _window_bytes(data[1]) <= limits.MAX_ZSTD_WINDOW_BYTES
 
 
 def _window_bytes(descriptor: int) -> int:

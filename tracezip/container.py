@@ -75,7 +75,7 @@ def read_head(head: bytes, offset: int) -> tuple[int, int, int]:
     try:
         n_body, n_head = read_varint(head, len(MARKER) + 1)
     except FormatError as error:
-        if len(head) < HEAD_BYTES:
+        if len(head) < HEAD_BYTES and all(byte > 0x7F for byte in head[len(MARKER) + 1 :]):
             raise cut_off(offset) from None
         raise FormatError(f"the length of the frame at byte {offset}: {error}; damaged", offset=offset) from None
     kind = head[len(MARKER)]
@@ -151,14 +151,15 @@ def _packed(facts: Mapping[str, Any]) -> bytes:
 def read_header(frame: Frame) -> dict[str, Any]:
     """What a stream says of itself; unknown keys are for later versions and are kept."""
     body = frame.body
-    if not body or body[0] != limits.FORMAT_VERSION:
-        version = body[0] if body else "missing"
+    if body and body[0] != limits.FORMAT_VERSION:
         raise UnsupportedError(
-            f"the format version of the stream at byte {frame.offset} is {version}, "
+            f"the format version of the stream at byte {frame.offset} is {body[0]}, "
             f"this tracezip reads {limits.FORMAT_VERSION}: upgrade tracezip",
             offset=frame.offset,
         )
-    if len(body) < 2 or body[1]:
+    if len(body) < 2:
+        raise FormatError(f"the stream header at byte {frame.offset} is too short: damaged", offset=frame.offset)
+    if body[1]:
         raise UnsupportedError(
             f"the stream at byte {frame.offset} uses parts that this tracezip does not know: upgrade tracezip",
             offset=frame.offset,

@@ -231,6 +231,8 @@ class StreamDecoder:
     def _feed(self, frame: Frame) -> list[bytes]:
         if frame.kind == HEADER:
             self._begin(frame)
+        elif frame.kind not in (BLOCK, END) and not frame.kind & OPTIONAL:
+            raise UnsupportedError(f"the part of kind {frame.kind:#04x} is new to this tracezip: upgrade tracezip")
         elif not self._in_stream and not self._is_damaged and not (frame.kind & OPTIONAL and self.n_streams):
             self.frame_may_be_good = True
             raise FormatError(f"no stream begins at byte {frame.offset}: a part of the data is missing")
@@ -238,8 +240,6 @@ class StreamDecoder:
             return self._block(frame)
         elif frame.kind == END:
             self._end(frame)
-        elif not frame.kind & OPTIONAL:
-            raise UnsupportedError(f"the part of kind {frame.kind:#04x} is new to this tracezip: upgrade tracezip")
         return []
 
     def _begin(self, frame: Frame) -> None:
@@ -279,6 +279,9 @@ class StreamDecoder:
         parts, continues = self._decoder.decode(self._unzstd.sections(block), header.n_bytes)
         if len(parts) != header.n_parts:
             raise FormatError(f"the block has {len(parts)} parts and not the {header.n_parts} that it says")
+        n_spans = self._decoder.statistics()["spans"]
+        if n_spans != header.n_spans:
+            raise FormatError(f"the block has {n_spans} spans and not the {header.n_spans} that it says")
         if checksum_of(*parts) != header.checksum:
             raise ChecksumError("the decoded block does not match its checksum: the data is damaged")
         self._in_stream = True

@@ -1,4 +1,7 @@
-"""What a reader checks of the classes, schemas and shapes that it is told. FORMAT.md, "Classes" and "Orderly"."""
+"""What a reader checks of the classes, schemas and shapes that it is told.
+
+FORMAT.md, "Classes, atoms, schemas, shapes, paths" and, for the order of fields, "Definitions".
+"""
 
 from __future__ import annotations
 

@@ -41,6 +41,9 @@ _COST = 4
 """What a class, schema, shape or path takes from the budget."""
 _ATOM_COST = 8
 
+MAX_CONDITION = 255
+"""A slot further on than this foretells no other."""
+
 
 @dataclass
 class Plan:
@@ -88,8 +91,8 @@ def _code_list(s: State, which: int, things: list[T]) -> Iterator[T | None]:
 def _define_skeleton(s: State, skeleton: Skeleton | None) -> None:
     data = skeleton.data if skeleton else b""
     n = code_wide(s.coders["tree"], s.contexts.get(WIDE_BITS, F.TEXT_LENGTH, 0, 1), len(data))
-    data = s.plains["text"].take(n, data)
     s.spend(n)
+    data = s.plains["text"].take(n, data)
     if not 0 < sum(byte in FIELDS for byte in data) <= MAX_SKELETON_FIELDS:
         raise damaged_section("tree")
     skeleton = skeleton or Skeleton(data)
@@ -135,7 +138,7 @@ def _code_modes(s: State, schema: Schema) -> None:
         if mode == Mode.DICTIONARY:
             bits = s.contexts.get(SMALL_BITS, F.SLOT_CONDITION)
             schema.conditions[i] = code_small(coder, bits, schema.conditions[i] if s.writing else 0)
-            if schema.conditions[i] > i:
+            if schema.conditions[i] > min(i, MAX_CONDITION):
                 raise damaged_section("tree")
 
 

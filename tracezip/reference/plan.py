@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from tracezip.reference.contexts import MASK64
-from tracezip.reference.define import Plan
+from tracezip.reference.define import MAX_CONDITION, Plan
 from tracezip.reference.skeleton import skeleton_of
 from tracezip.reference.state import State
 from tracezip.reference.tables import KINDS, Atom, Kind, Mode, Path, Record, Schema, Skeleton, String
@@ -18,7 +18,6 @@ _PATH_COST = 12
 """A path costs about as much as telling a value this many times."""
 _NEW_PATHS_FREE = 8
 _CONDITIONS_TRIED = 4
-_MAX_CONDITION = 255
 _UNDECIDED = len(Mode)
 
 
@@ -224,7 +223,7 @@ def _choose_condition(schema: Schema, rows: list[Record], parts: list[int], slot
     for i in reversed(range(slot)):
         if n_tried == _CONDITIONS_TRIED:
             break
-        if schema.modes[i] != Mode.DICTIONARY or i >= _MAX_CONDITION:
+        if schema.modes[i] != Mode.DICTIONARY or i >= MAX_CONDITION:
             continue
         n_tried += 1
         misses = _count_misses(rows, slot, [row.atoms[i] for row in rows])

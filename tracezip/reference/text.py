@@ -1,4 +1,4 @@
-"""FORMAT.md, "Strings and presets" and "Skeletons": texts, whole or as a skeleton and its fields."""
+"""FORMAT.md, "Texts" and "Skeletons": texts, whole or as a skeleton and its fields."""
 
 from __future__ import annotations
 

@@ -1,0 +1,105 @@
+/* Values of holes: memories, dictionaries, new values. FORMAT.md, "Values". */
+#ifndef TZ_VALUES_H
+#define TZ_VALUES_H
+
+#include "times.h"
+
+static u32 slot_name(const State *s, u32 schema, u32 slot) { return s->t.schemas.v[schema].name + slot; }
+
+static inline Bit *slot_context(State *s, u32 place, u32 family, u32 name, u32 b) {
+    return kept_context(&s->x, &s->x.of_slot.v[(size_t)name * SLOT_CONTEXTS + place], family, name, b, 1);
+}
+
+static u64 memory_name(u32 family, u32 a, u32 b) { return (u64)family << 56 | (u64)a << 28 | b; }
+
+static u32 recall(const State *s, u64 name) { return map_get(&s->memory, name, s->t.seed); }
+
+static void remember(State *s, u64 name, u32 atom) { *map_at(&s->t.env, &s->memory, name, s->t.seed) = atom + 1; }
+
+/* A value that no dictionary has. Reading: an atom for this block only. */
+static u32 code_new_value(State *s, Coder *c, u32 cls, u32 name, u32 path, u32 v) {
+    Tables *t = &s->t;
+    u64 value = TZ_ENCODING ? t->atoms.v[v].value : 0;
+    if (class_is_text(&t->classes.v[cls]))
+        value = code_text(s, c, LITERALS, t->classes.v[cls].def, (u32)value);
+    else
+        value = code_series(s, c, F_NUMBER, name, path, value);
+#if !TZ_ENCODING
+    v = atom_read(s, cls, value);
+#endif
+    return v;
+}
+
+/* The value of a hole, as an atom. */
+static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, u32 condition, u32 v) {
+    Coder *c = &s->coders[VALUES];
+    Tables *t = &s->t;
+    u32 name = slot_name(s, schema, slot), class_def = t->classes.v[cls].def, r = NONE;
+    u64 of_trace = memory_name(F_OF_TRACE, class_def, at->trace);
+    u64 of_slot = condition == NONE ? memory_name(F_OF_PATH, name, at->path) : memory_name(F_OF_VALUE, name, condition);
+    u32 m1 = at->trace == NONE ? 0 : recall(s, of_trace), m2 = recall(s, of_slot);
+    if (m1 && code_bit(c, slot_context(s, 0, F_HIT1, name, 0), v + 1 == m1))
+        r = m1 - 1;
+    if (r == NONE && m2 && m2 != m1 && code_bit(c, slot_context(s, 1 + (m1 != 0), F_HIT2, name, m1 != 0), v + 1 == m2))
+        r = m2 - 1;
+    if (r == NONE) {
+        u32 n = (u32)t->classes.v[cls].atoms.n, number = TZ_ENCODING ? t->atoms.v[v].def : 0;
+        if (n && code_bit(c, slot_context(s, 3, F_KNOWN, name, 0), number != 0))
+            r = t->classes.v[cls].atoms.v[code_choice(c, context(&s->x, F_CHOICE, class_def, 0, CHOICE_BITS), n,
+                                                      number - 1, "values")];
+        else
+            return code_new_value(s, c, cls, name, at->path, v);
+    }
+    if (at->trace != NONE)
+        remember(s, of_trace, r);
+    remember(s, of_slot, r);
+    return r;
+}
+
+/* The value of the slot that a hole's value depends on, as the number of a defined atom; NONE if there is none. */
+static u32 condition_of(const State *s, const Path *p, u32 slot, const u32 *known) {
+    const Tables *t = &s->t;
+    u32 on = t->conds.v[t->schemas.v[p->schema].modes + slot];
+    if (!on)
+        return NONE;
+    u32 fixed = t->path_atoms.v[p->atoms + on - 1], a = fixed == NO_SLOT ? known[on - 1] : fixed;
+    return t->atoms.v[a].serial ? t->atoms.v[a].serial : NONE;
+}
+
+/* All holes of a record, in slot order. */
+static void code_values(State *s, u32 kind, size_t row, const Place *at) {
+    Tables *t = &s->t;
+    Batch *b = &s->b;
+    const Path p = t->paths.v[at->path];
+    u32 known[TZ_MAX_FIELDS], from = TZ_ENCODING ? b->kinds[kind].values.v[row] : 0;
+    if (!TZ_ENCODING)
+        VEC_PUSH(&t->env, b->kinds[kind].values, (u32)b->atoms.n);
+    for (u32 i = 0; i < p.n_holes; i++) {
+        const Hole hole = t->hole_slots.v[p.holes + i];
+        u32 a = TZ_ENCODING ? b->atoms.v[from + hole.slot] : 0;
+        budget_spend(s, 1);
+        if (t->modes.v[t->schemas.v[p.schema].modes + hole.slot] == MODE_NUMBER)
+            a = code_new_value(s, &s->coders[VALUES], hole.cls, slot_name(s, p.schema, hole.slot), at->path, a);
+        else
+            a = code_value(s, p.schema, hole.slot, hole.cls, at, condition_of(s, &p, hole.slot, known), a);
+        known[hole.slot] = a;
+        if (!TZ_ENCODING)
+            VEC_PUSH(&t->env, b->atoms, a);
+    }
+}
+
+/* The order of the fields, where a schema has come in more than one. Returns the shape. */
+static u32 code_order(State *s, Coder *c, u32 schema, u32 shape) {
+    const Schema *q = &s->t.schemas.v[schema];
+    u32 n = (u32)q->orders.n;
+    if (!n)
+        tz_fail(&s->t.env, TZ_CORRUPT, "paths");
+    u32 number = TZ_ENCODING ? s->t.shapes.v[shape].order : 0;
+    if (n == 1)
+        return q->orders.v[0];
+    u32 r = code_choice(c, kept_context(&s->x, &s->x.of_schema.v[q->def], F_ORDER, q->def, 0, CHOICE_BITS), n, number,
+                        "paths");
+    return s->t.schemas.v[schema].orders.v[r];
+}
+
+#endif
