@@ -21,9 +21,9 @@ KERNELS = sorted(str(path) for path in Path("csrc").glob("*.c"))
 HEADERS = sorted(str(path) for path in Path("csrc").glob("*.h"))
 
 # Kernels reach every load and store through memcpy or a pointer of the buffer's own type; -fno-strict-aliasing makes a
-# slip in that rule harmless. No -march: one wheel for every processor, and the same bytes from all of them.
-UNIX_FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fno-strict-aliasing", "-fvisibility=hidden"]
-MSVC_FLAGS = ["/std:c11", "/O2", "/W3"]
+# slip in that rule harmless. No -march: one wheel for every processor, and the same bytes from all of them. For GCC and
+# Clang: the kernels use their 128-bit integers.
+FLAGS = ["-std=c11", "-O3", "-Wall", "-Wextra", "-fno-strict-aliasing", "-fvisibility=hidden"]
 # Only for the kernels: the C that Cython writes is not ours to change.
 # -Wclobbered sees danger in every function that a kernel leaves through setjmp, also where nothing is read after it.
 KERNEL_FLAGS = ["-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Wno-unknown-warning-option", "-Wno-clobbered"]
@@ -37,11 +37,9 @@ class BuildNative(build_ext):
     """build_ext with the compiler's own flags, and stricter ones for the files in csrc/."""
 
     def build_extensions(self) -> None:
-        is_msvc = self.compiler.compiler_type == "msvc"
         for extension in self.extensions:
-            extension.extra_compile_args = MSVC_FLAGS if is_msvc else UNIX_FLAGS
-        if not is_msvc:
-            self._warn_more_about_kernels()
+            extension.extra_compile_args = FLAGS
+        self._warn_more_about_kernels()
         super().build_extensions()
 
     def _warn_more_about_kernels(self) -> None:

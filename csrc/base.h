@@ -38,6 +38,10 @@ _Noreturn static inline void tz_fail(Env *env, int code, const char *where) {
 #define TZ_INLINE static inline
 #endif
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the kernels read and write numbers as they lie in memory: little-endian processors only"
+#endif
+
 /* A growable array. `n` elements are in use; reserved memory beyond them is undefined. */
 #define VEC(T)                                                                                                         \
     struct {                                                                                                           \

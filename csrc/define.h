@@ -150,6 +150,8 @@ static void define_schema(State *s, u32 v) {
     t->schemas.v[v].def = (u32)t->def_schemas.n;
     t->schemas.v[v].name = s->n_slots;
     s->n_slots += t->schemas.v[v].n_valued;
+    if (s->n_slots > TZ_MAX_SLOTS)
+        tz_fail(&t->env, TZ_LIMIT, "tree");
     code_modes(s, v);
 }
 
@@ -250,6 +252,8 @@ static void define_path(State *s, u32 v) {
         if (v != n)
             tz_fail(&t->env, TZ_CORRUPT, "tree");
     }
+    if (t->paths.n > TZ_MAX_PATHS)
+        tz_fail(&t->env, TZ_LIMIT, "tree");
     t->schemas.v[schema].last_path = v;
     VEC_PUSH(&t->env, t->def_paths[q.kind], v);
     t->paths.v[v].def = (u32)t->def_paths[q.kind].n;

@@ -1,5 +1,5 @@
-/* Every limit of the kernels. tracezip/limits.py and FORMAT.md, "Limits", give the same numbers; a test compares them.
- */
+/* Every limit of the kernels. tracezip/reference/format_limits.py and FORMAT.md, "Limits of a block", give the same
+ * numbers; a test compares them. */
 #ifndef TZ_LIMITS_H
 #define TZ_LIMITS_H
 
@@ -11,6 +11,8 @@
 #define TZ_MAX_RUN          (1u << 17) /* events, or links, of one span; one with more is kept raw */
 #define TZ_MAX_GROUP_FIELDS 250        /* fields of resource spans or scope spans */
 #define TZ_MAX_LEAF_FIELDS  64         /* fields of an event or a link */
+#define TZ_MAX_SLOTS        (1u << 26) /* slots with values of all schemas of one restart group */
+#define TZ_MAX_PATHS        (1u << 24) /* paths of one restart group */
 #define TZ_MAX_GENERATED    (1u << 28) /* bytes that a block's records make */
 #define TZ_BUDGET_START     (1u << 21) /* what a reader lets a restart group ask for: at its beginning, */
 #define TZ_BUDGET_OF_BYTE   8          /* and for each byte of its messages */

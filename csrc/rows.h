@@ -52,7 +52,7 @@ static void code_event(State *s, size_t row, const Place *span, u64 span_start, 
     Clock *k = &s->clocks.v[path];
     if (s->t.schemas.v[s->t.paths.v[path].schema].has[OP_START]) {
         u64 base[N_BASES] = {*last_time, span_start, span_end};
-        code_grains(s, path, k, 1);
+        code_grains(s, k, 1);
         time = code_start(s, path, k, F_EVENT_TIME, base, *last_path ? 7 : 6, time);
         *last_time = time;
     }

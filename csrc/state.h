@@ -17,11 +17,11 @@ typedef struct {
 /* A span id that was mentioned, as a span's own or as a parent's. Links are numbers of mentions + 1, 0 for none. */
 typedef struct {
     u64 id;
-    u32 trace, path;
+    u32 trace;
     u32 before, after; /* neighbours in the trace's list of awaited or of seen ids */
     u8 seen;           /* its span has come */
     u8 has_children;
-    u64 start, end;                          /* of its span, ns */
+    u64 start;                               /* of its span, ns */
     u64 first_start, child_start, child_end; /* of its first and its last child so far, ns */
 } Mention;
 
@@ -122,7 +122,6 @@ enum {
     F_ATOM_KNOWN,
     F_ATOM,
     F_VALUE,
-    F_ATOM_CLASS,
     N_FAMILIES
 };
 

@@ -21,7 +21,7 @@ static inline u64 in_grains(u64 v, u32 k) {
 static inline u64 in_grains_floor(u64 v, u32 k) { return v >> 63 ? ~in_grains(~v, k) : in_grains(v, k); }
 
 /* The granularity of a path's clocks, told when the path is first met in a block. */
-static void code_grains(State *s, u32 path, Clock *k, u32 n) {
+static void code_grains(State *s, Clock *k, u32 n) {
     if (k->stamp == s->block)
         return;
     k->stamp = s->block;
@@ -34,7 +34,6 @@ static void code_grains(State *s, u32 path, Clock *k, u32 n) {
         k->grain[i] = s->last_grain[i] = (u8)g;
     }
     k->known = 1;
-    (void)path;
 }
 
 static u64 code_start(State *s, u32 path, Clock *k, u32 family, u64 *base, u32 available, u64 v) {
@@ -69,7 +68,7 @@ static void code_span_times(State *s, const Place *at, const u8 *has, u64 *start
     Clock *k = &s->clocks.v[at->path];
     const Mention *own = at->own == NONE ? NULL : &s->mentions.v[at->own],
                   *up = at->parent == NONE ? NULL : &s->mentions.v[at->parent];
-    code_grains(s, at->path, k, 2);
+    code_grains(s, k, 2);
     if (has[OP_START]) {
         u64 base[N_BASES] = {k->last_start, s->traces.v[at->trace].last_start};
         u32 available = 3;
@@ -98,8 +97,6 @@ static void learn_span_times(State *s, const Place *at, u64 start, u64 end) {
     if (at->own != NONE) {
         Mention *own = &s->mentions.v[at->own];
         own->start = start;
-        own->end = end;
-        own->path = at->path;
     }
     if (at->parent == NONE)
         return;

@@ -110,6 +110,13 @@ def names_in(folder: Path) -> set[str]:
 # ---- compress and decompress -----------------------------------------------------------------------------------------
 
 
+def test_an_unknown_backend_is_one_line_and_not_a_traceback(sample: Path) -> None:
+    process = run_process("compress", str(sample), env={**os.environ, "TRACEZIP_BACKEND": "other"})
+    assert process.returncode == 2
+    assert process.stderr.startswith(b"tracezip: TRACEZIP_BACKEND is 'other'; set it to native or reference")
+    assert process.stderr.count(b"\n") == 1
+
+
 def test_compress_writes_beside_the_input_and_keeps_it(sample: Path) -> None:
     invoke("compress", "a.otlp", status=0)
     assert names_in(Path()) == {"a.otlp", "a.otlp.tzip"}

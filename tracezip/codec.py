@@ -151,5 +151,5 @@ class Decompressor:
 
 def _stream_of(data: bytes | bytearray | memoryview) -> BinaryIO:
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise InputError(f"compressed data is bytes, not a {type(data).__name__}", code="argument")
+        raise InputError(f"compressed data is bytes, not {type(data).__name__}", code="argument")
     return io.BytesIO(bytes(data))

@@ -29,7 +29,9 @@ class Part(NamedTuple):
 
     def fits(self, n_spans: int) -> bool:
         """Whether it has no more spans than this."""
-        return has_at_most(self.message, n_spans) if self.n_spans is None else self.n_spans <= n_spans
+        if self.n_spans is not None:
+            return self.n_spans <= n_spans
+        return len(self.message) // 2 <= n_spans or _backend.count_spans(self.message, 0) <= n_spans
 
     @property
     def n_bytes(self) -> int:
@@ -39,8 +41,10 @@ class Part(NamedTuple):
 
 def split(message: bytes) -> Iterator[Part]:
     """The parts of a message, at least one; a message that is not too large is one part."""
-    if len(message) <= limits.PART_BYTES and has_at_most(message, limits.MAX_GROUP_SPANS):
-        yield Part(message)
+    # A span takes two bytes at least: few messages need to be counted.
+    n_spans = _backend.count_spans(message, 0) if len(message) // 2 > limits.MAX_GROUP_SPANS else None
+    if len(message) <= limits.PART_BYTES and (n_spans or 0) <= limits.MAX_GROUP_SPANS:
+        yield Part(message, n_spans=n_spans)
         return
     parts = _Cutter(message).parts()
     last = next(parts)
@@ -48,11 +52,6 @@ def split(message: bytes) -> Iterator[Part]:
         yield last._replace(continues=True)
         last = part
     yield last
-
-
-def has_at_most(message: bytes | memoryview, n_spans: int) -> bool:
-    """Whether a message has no more spans than this. A span takes two bytes at least: few messages are walked."""
-    return len(message) // 2 <= n_spans or _backend.count_spans(message, 0) <= n_spans
 
 
 class _Cutter:

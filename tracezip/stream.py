@@ -218,7 +218,9 @@ class StreamDecoder:
     def finish(self, offset: int) -> None:
         """The input ends here: raises TruncatedError if a stream does not."""
         if not offset:
-            raise TruncatedError("there is no data at all, and even an archive of nothing has some", offset=0)
+            raise TruncatedError(
+                "there is no data at all: even an archive without messages has a header and an end", offset=0
+            )
         if self._in_stream:
             raise self._no_end(offset)
 

@@ -15,6 +15,7 @@ import click
 from tracezip.errors import TracezipError
 
 EXIT_BAD_INPUT = 1
+EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -135,6 +136,9 @@ def run(command: click.Command, program: str) -> NoReturn:
     except click.ClickException as problem:
         problem.show()
         status = problem.exit_code
+    except ImportError as problem:  # the backend that TRACEZIP_BACKEND names, or a build that is broken
+        click.echo(f"{program}: {problem}", err=True)
+        status = EXIT_UNUSABLE
     except (click.Abort, KeyboardInterrupt):
         status = EXIT_INTERRUPTED
     _flush_standard_output()

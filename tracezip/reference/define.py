@@ -17,7 +17,7 @@ from tracezip.reference.contexts import (
     code_tree,
     code_wide,
 )
-from tracezip.reference.format_limits import MAX_FIELDS, MAX_ROWS
+from tracezip.reference.format_limits import MAX_FIELDS, MAX_PATHS, MAX_ROWS, MAX_SLOTS
 from tracezip.reference.skeleton import FIELDS, MAX_SKELETON_FIELDS
 from tracezip.reference.state import State, T
 from tracezip.reference.tables import (
@@ -117,6 +117,9 @@ def _define_schema(s: State, schema: Schema | None) -> None:
     schema = schema or _new_schema(s, kind, tuple(classes))
     s.schemas.append(schema)
     schema.number = len(s.schemas)
+    s.n_slots += len(schema.slots)
+    if s.n_slots > MAX_SLOTS:
+        raise section_beyond_limits("tree")
     _code_modes(s, schema)
 
 
@@ -242,6 +245,8 @@ def _define_path(s: State, path: Path | None) -> None:
     path = path or _new_path(s, schema, atoms)
     schema.last_path = path
     s.define_path(path)
+    if s.n_paths > MAX_PATHS:
+        raise section_beyond_limits("tree")
 
 
 def _new_path(s: State, schema: Schema, atoms: tuple[Atom | None, ...]) -> Path:

@@ -14,6 +14,10 @@ MAX_MESSAGES = 1 << 16
 """Messages, or parts of them, in one block."""
 MAX_SPANS = 1 << 16
 """Spans of one block."""
+MAX_SLOTS = 1 << 26
+"""Slots with values of all schemas of one restart group."""
+MAX_PATHS = 1 << 24
+"""Paths of one restart group."""
 MAX_GENERATED = 1 << 28
 """Bytes that the records of one block make, skipped ones included."""
 BUDGET_START = 1 << 21

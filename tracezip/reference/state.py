@@ -107,6 +107,8 @@ class State:
         self.schemas: list[Schema] = []
         self.paths: tuple[list[Path], ...] = ([], [], [], [], [])
         """By kind."""
+        self.n_slots = 0
+        """Slots with values of all schemas."""
         self.n_paths = 0
         self.n_serials = 0
         self.known_classes: dict[Hashable, Class] = {}
