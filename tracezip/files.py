@@ -209,9 +209,7 @@ def _length_prefixed(source: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _cut_off(what: str, offset: int) -> InputError:
-    return InputError(
-        f"the file is cut off: {what} there at byte {offset}; messages before it are whole", offset=offset
-    )
+    return InputError(f"the file is cut off: {what} there at byte {offset}; those before it are whole", offset=offset)
 
 
 def _unknown(head: bytes) -> InputError:
