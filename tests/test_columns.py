@@ -172,7 +172,7 @@ def test_what_is_no_trace_is_an_input_error_with_its_place(data: bytes) -> None:
 def test_columns_cannot_be_changed() -> None:
     columns = parse_columns(MESSAGES[0])
     with pytest.raises(dataclasses.FrozenInstanceError):
-        columns.span_id = columns.parent_span_id  # type: ignore[misc]
+        columns.span_id = columns.parent_span_id  # type: ignore[misc]  # that it is refused is the test
     with pytest.raises(ValueError, match="read-only"):
         columns.span_id[0] = 1
 

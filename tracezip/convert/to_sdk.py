@@ -54,7 +54,7 @@ def readable_span(
         events=_bounded(map(_event, values["events"]), values.get("dropped_events_count", 0)),
         links=_bounded(map(_link, values["links"]), values.get("dropped_links_count", 0)),
         kind=_KINDS[values.get("kind", 0)],  # type: ignore[arg-type]  # None is what it was then
-        status=_status(values.get("status")),  # type: ignore[arg-type]
+        status=_status(values.get("status")),  # type: ignore[arg-type]  # None is what it was then
         start_time=values.get("start_time_unix_nano"),
         end_time=values.get("end_time_unix_nano"),
         instrumentation_scope=_scope(scope, scope_schema_url.decode()),
