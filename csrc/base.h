@@ -15,6 +15,8 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+typedef int16_t i16;
+typedef int32_t i32;
 typedef int64_t i64;
 
 enum { TZ_OK = 0, TZ_NO_MEMORY = 1, TZ_CORRUPT = 2, TZ_LIMIT = 3 };

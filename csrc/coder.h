@@ -1,11 +1,11 @@
-/* The binary range coder and the adaptive bits it codes. FORMAT.md, "Range coder".
+/* The entropy coder (rANS) and the models it codes by: adaptive bits and adaptive nibbles. FORMAT.md, "Entropy coder".
  *
  * Included twice, by the encoder with TZ_ENCODING 1 and by the decoder with 0, so that everything built on it exists
  * once: each `code_*` takes the value when it writes and returns it in both directions. */
 #ifndef TZ_CODER_H
 #define TZ_CODER_H
 
-#include "base.h"
+#include "nibble.h"
 
 #ifndef TZ_ENCODING
 #error "define TZ_ENCODING before including this"
@@ -13,9 +13,8 @@
 
 /* An adaptive bit: the probability of a 1 in units of 2^-22 above, the number of bits seen below. */
 typedef u32 Bit;
-#define BIT_START        ((u32)1 << 31)
-#define BIT_LIMIT        63u
-#define PROBABILITY_BITS 15
+#define BIT_START ((u32)1 << 31)
+#define BIT_LIMIT 63u
 
 /* How far one bit moves the probability: 65536 / (seen + 1.5), filled once. */
 static u16 adapt_rate[BIT_LIMIT + 1];
@@ -39,78 +38,65 @@ static inline Bit bit_adapt(Bit b, u32 one) {
 
 #if TZ_ENCODING
 
+/* rANS codes backwards: what is coded is noted, and put into bytes when the section ends. */
 typedef struct {
     Env *env;
+    U32s steps; /* a symbol: its start << 15 | its frequency; raw bits: RAW_STEP | how many << 16 | the bits */
     Bytes out;
-    u32 low, range;
 } Coder;
+
+#define RAW_STEP ((u32)1 << 31)
 
 static void coder_begin(Coder *c, Env *env) {
     c->env = env;
-    c->out.n = 0;
-    c->low = 0;
-    c->range = 0xffffffffu;
+    c->steps.n = 0;
 }
 
-/* A carry goes into the bytes that were written last; there is always one that takes it. */
-static void coder_carry(Coder *c) {
-    size_t i = c->out.n;
-    while (i-- && !++c->out.v[i]) {
-    }
-}
+TZ_INLINE void coder_note(Coder *c, u32 step) { VEC_PUSH(c->env, c->steps, step); }
 
-TZ_INLINE void coder_add(Coder *c, u32 *low, u32 more) {
-    *low += more;
-    if (*low < more)
-        coder_carry(c);
-}
-
-TZ_INLINE void coder_shift(Coder *c, u32 *low, u32 *range) {
-    while (*range < (1u << 24)) {
-        VEC_PUSH(c->env, c->out, (u8)(*low >> 24));
-        *low <<= 8;
-        *range <<= 8;
-    }
-}
-
-/* Ends with the shortest byte string that decodes to what was coded; zeros at its end are left out. */
+/* The section: the state, without zeros above it, and then the 16-bit words that a reader takes in. */
 static void coder_end(Coder *c) {
-    u64 low = c->low, top = low + c->range - 1;
-    for (u32 keep = 0; keep <= 32; keep += 8) {
-        u64 mask = ((u64)1 << (32 - keep)) - 1, v = (low + mask) & ~mask;
-        if (v > top)
-            continue;
-        coder_add(c, &c->low, (u32)(v - low));
-        break;
+    size_t room = 4 + 2 * c->steps.n, at = room;
+    u32 x = 0;
+    c->out.n = 0;
+    VEC_RESERVE(c->env, c->out, room);
+    u8 *out = c->out.v;
+    for (size_t i = c->steps.n; i-- > 0;) {
+        u32 step = c->steps.v[i], raw = step >> 31, n = raw ? step >> 16 & 31 : PROBABILITY_BITS,
+            freq = raw ? 1 : step & ((1u << PROBABILITY_BITS) - 1), start = raw ? step & 0xffff : step >> PROBABILITY_BITS;
+        if ((u64)x >= (u64)freq << (32 - n)) {
+            out[--at] = (u8)(x >> 8);
+            out[--at] = (u8)x;
+            x >>= 16;
+        }
+        x = ((x / freq) << n) + x % freq + start;
     }
     for (int i = 24; i >= 0; i -= 8)
-        VEC_PUSH(c->env, c->out, (u8)(c->low >> i));
-    while (c->out.n && !c->out.v[c->out.n - 1])
-        c->out.n--;
-}
-
-/* The state of a coder, held in registers while several bits are coded. */
-#define CODER_HOLD(c)        u32 low_ = (c)->low, range_ = (c)->range
-#define CODER_DROP(c)        ((c)->low = low_, (c)->range = range_)
-#define CODER_BIT(c, b, one) bit_step((c), &low_, &range_, (b), (one))
-
-TZ_INLINE u32 bit_step(Coder *c, u32 *low, u32 *range, Bit *b, u32 one) {
-    /* No branch: half of these bits cannot be foretold, by the processor neither. */
-    u32 bound = (*range >> PROBABILITY_BITS) * bit_probability(*b), zero = one - 1;
-    coder_add(c, low, bound & zero);
-    *range = bound + ((*range - 2 * bound) & zero);
-    *b = bit_adapt(*b, one);
-    coder_shift(c, low, range);
-    return one;
+        if (x >> i)
+            out[--at] = (u8)(x >> i);
+    c->out.n = room - at;
+    memmove(out, out + at, c->out.n);
 }
 
 /* `n` bits that nothing predicts, at most 16. */
-static inline u32 code_raw16(Coder *c, u32 n, u32 v) {
-    CODER_HOLD(c);
-    range_ >>= n;
-    coder_add(c, &low_, range_ * v);
-    coder_shift(c, &low_, &range_);
-    CODER_DROP(c);
+TZ_INLINE u32 code_raw16(Coder *c, u32 n, u32 v) {
+    coder_note(c, RAW_STEP | n << 16 | v);
+    return v;
+}
+
+TZ_INLINE u32 code_bit(Coder *c, Bit *b, u32 one) {
+    u32 p = bit_probability(*b);
+    coder_note(c, one ? p : p << PROBABILITY_BITS | (PROBABILITY_ONE - p));
+    *b = bit_adapt(*b, one);
+    return one;
+}
+
+/* One of 16, by an adaptive nibble. */
+TZ_INLINE u32 code_nibble(Coder *c, Bit *cells, u32 v) {
+    Nibble *m = (Nibble *)cells;
+    u32 start = nibble_start(m, v);
+    coder_note(c, start << PROBABILITY_BITS | (nibble_start(m, v + 1) - start));
+    nibble_adapt(m, v);
     return v;
 }
 
@@ -120,59 +106,55 @@ typedef struct {
     Env *env;
     const char *name;
     const u8 *p, *end;
-    u32 code, range;
+    u32 x;
 } Coder;
 
-/* Zeros at the end of a section are left out when it is written. */
-static inline u32 coder_byte(Coder *c) { return c->p < c->end ? *c->p++ : 0; }
-
 static void coder_begin(Coder *c, Env *env, const char *name, const u8 *p, size_t n) {
-    *c = (Coder){.env = env, .name = name, .p = p, .end = p + n, .range = 0xffffffffu};
-    for (int i = 0; i < 4; i++)
-        c->code = c->code << 8 | coder_byte(c);
+    *c = (Coder){.env = env, .name = name, .p = p, .end = p + n};
+    for (u32 i = 0; i < 4 && c->p < c->end && !(i == 3 && n > 4 && n % 2); i++)
+        c->x |= (u32)*c->p++ << 8 * i;
 }
 
-TZ_INLINE void coder_fill(Coder *c, u32 *code, u32 *range) {
-    while (*range < (1u << 24)) {
-        *code = *code << 8 | coder_byte(c);
-        *range <<= 8;
+/* After the last symbol of a section the state is 0, and nothing is left to take in. */
+static int coder_is_done(const Coder *c) { return c->p == c->end && !c->x; }
+
+TZ_INLINE void coder_set(Coder *c, u32 x) {
+    if (x < (1u << 16) && c->p < c->end) {
+        u16 word;
+        memcpy(&word, c->p, 2);
+        c->p += 2;
+        x = x << 16 | word;
     }
+    c->x = x;
 }
 
-/* The state of a coder, held in registers while several bits are coded. */
-#define CODER_HOLD(c)        u32 code_ = (c)->code, range_ = (c)->range
-#define CODER_DROP(c)        ((c)->code = code_, (c)->range = range_)
-#define CODER_BIT(c, b, one) bit_step((c), &code_, &range_, (b))
+TZ_INLINE u32 code_raw16(Coder *c, u32 n, u32 v) {
+    u32 x = c->x;
+    v = x & ((1u << n) - 1);
+    coder_set(c, x >> n);
+    return v;
+}
 
-TZ_INLINE u32 bit_step(Coder *c, u32 *code, u32 *range, Bit *b) {
-    u32 bound = (*range >> PROBABILITY_BITS) * bit_probability(*b), one = *code < bound, zero = one - 1;
-    *code -= bound & zero;
-    *range = bound + ((*range - 2 * bound) & zero);
+TZ_INLINE u32 code_bit(Coder *c, Bit *b, u32 one) {
+    u32 p = bit_probability(*b), slot = c->x & (PROBABILITY_ONE - 1);
+    one = slot < p;
+    u32 freq = one ? p : PROBABILITY_ONE - p;
+    coder_set(c, freq * (c->x >> PROBABILITY_BITS) + (one ? slot : slot - p));
     *b = bit_adapt(*b, one);
-    coder_fill(c, code, range);
     return one;
 }
 
-static inline u32 code_raw16(Coder *c, u32 n, u32 v) {
-    CODER_HOLD(c);
-    range_ >>= n;
-    v = code_ / range_;
-    if (v >> n)
-        tz_fail(c->env, TZ_CORRUPT, c->name);
-    code_ -= v * range_;
-    coder_fill(c, &code_, &range_);
-    CODER_DROP(c);
+TZ_INLINE u32 code_nibble(Coder *c, Bit *cells, u32 v) {
+    Nibble *m = (Nibble *)cells;
+    u32 slot = c->x & (PROBABILITY_ONE - 1);
+    v = nibble_find(m, slot);
+    u32 start = nibble_start(m, v);
+    coder_set(c, (nibble_start(m, v + 1) - start) * (c->x >> PROBABILITY_BITS) + slot - start);
+    nibble_adapt(m, v);
     return v;
 }
 
 #endif
-
-TZ_INLINE u32 code_bit(Coder *c, Bit *b, u32 one) {
-    CODER_HOLD(c);
-    one = CODER_BIT(c, b, one);
-    CODER_DROP(c);
-    return one;
-}
 
 static inline u64 code_raw(Coder *c, u32 n, u64 v) {
     u64 r = 0;

@@ -21,6 +21,7 @@ Decoder *decoder_new(const Preset *preset) {
     if (!d)
         return NULL;
     adapt_rates_fill();
+    nibble_tables_fill();
     d->preset = preset;
     d->w.t = &d->s.t;
     if (decoder_reset(d) == TZ_OK)
@@ -63,7 +64,7 @@ static void close_sections(State *s) {
         if (s->streams[i].p != s->streams[i].end)
             tz_fail(&s->t.env, TZ_CORRUPT, stream_names[i]);
     for (int i = 0; i < N_CODERS; i++)
-        if (s->coders[i].p != s->coders[i].end)
+        if (!coder_is_done(&s->coders[i]))
             tz_fail(&s->t.env, TZ_CORRUPT, coder_names[i]);
 }
 

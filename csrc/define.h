@@ -10,7 +10,7 @@ typedef struct {
 } Plan;
 
 static u32 code_count_of(State *s, u32 which, size_t n) {
-    u64 r = code_wide(&s->coders[TREE_SECTION], context(&s->x, F_COUNT, which, 0, WIDE_BITS), n);
+    u64 r = code_wide(&s->coders[TREE_SECTION], context(&s->x, F_COUNT, which, 0, PAIR_CELLS), n);
     if (r > TZ_MAX_ROWS)
         tz_fail(&s->t.env, TZ_LIMIT, "tree");
     return (u32)r;
@@ -20,7 +20,7 @@ static void define_skeleton(State *s, u32 v) {
     Skeleton k = {0};
     if (TZ_ENCODING)
         k = s->skeletons.v[v];
-    u64 n = code_wide(&s->coders[TREE_SECTION], context(&s->x, F_TEXT_LENGTH, 0, 1, WIDE_BITS), k.n);
+    u64 n = code_wide(&s->coders[TREE_SECTION], context(&s->x, F_TEXT_LENGTH, 0, 1, PAIR_CELLS), k.n);
 #if TZ_ENCODING
     (void)n;
     bytes_append(&s->t.env, &s->streams[TEXT].out, k.p, k.n);
@@ -45,8 +45,8 @@ static u32 define_string(State *s, u32 family, u32 cls, u32 v) {
     Coder *c = &s->coders[TREE_SECTION];
     Tables *t = &s->t;
     u32 def = TZ_ENCODING ? t->strings.v[v].def : 0;
-    if (code_bit(c, context(&s->x, F_STRING_KNOWN, family, cls, 1), def != 0)) {
-        u64 number = code_wide(c, context(&s->x, F_STRING, family, 0, WIDE_BITS), def - 1);
+    if (code_bit(c, context(&s->x, F_STRING_KNOWN, family, cls, BIT_CELLS), def != 0)) {
+        u64 number = code_wide(c, context(&s->x, F_STRING, family, 0, PAIR_CELLS), def - 1);
         if (number >= t->def_strings.n)
             tz_fail(&t->env, TZ_CORRUPT, "tree");
         return t->def_strings.v[number];
@@ -64,15 +64,15 @@ static u32 define_class(State *s, u32 v) {
     if (TZ_ENCODING)
         k = t->classes.v[v];
     budget_spend(s, 4);
-    k.place = (u8)TREE(c, context(&s->x, F_CLASS_NEW, 0, 0, 8), 3, k.place);
-    k.op = (u8)TREE(c, context(&s->x, F_CLASS_NEW, 1, k.place, 16), 4, k.op);
-    u64 tag = code_wide(c, context(&s->x, F_CLASS_NEW, 2, (u32)k.place << 8 | k.op, WIDE_BITS), k.tag);
+    k.place = (u8)code_nibble(c, context(&s->x, F_CLASS_NEW, 0, 0, NIBBLE_CELLS), k.place);
+    k.op = (u8)code_nibble(c, context(&s->x, F_CLASS_NEW, 1, k.place, NIBBLE_CELLS), k.op);
+    u64 tag = code_wide(c, context(&s->x, F_CLASS_NEW, 2, (u32)k.place << 8 | k.op, PAIR_CELLS), k.tag);
     k.tag = (u32)tag;
     if (k.place >= N_PLACES || k.op >= N_OPS || tag >> 32)
         tz_fail(&t->env, TZ_CORRUPT, "tree");
     if (k.op == OP_ATTRIBUTE) {
         k.key = define_string(s, 0, 0, k.key);
-        k.any = (u8)TREE(c, context(&s->x, F_CLASS_NEW, 3, k.place, 256), 8, k.any);
+        k.any = (u8)code_pair(c, context(&s->x, F_CLASS_NEW, 3, k.place, PAIR_CELLS), k.any);
     }
 #if !TZ_ENCODING
     class_check(s, &k);
@@ -91,13 +91,19 @@ static u32 code_class(State *s, u32 last, u32 v) {
     Tables *t = &s->t;
     u32 one = recent(s, F_CLASS, last, 0);
     u32 def = TZ_ENCODING ? t->classes.v[v].def : 0, n = (u32)t->def_classes.n;
-    u32 r = code_recent(s, c, one, F_CLASS, 1, def, NONE, NONE);
-    if (r == NONE) {
-        if (n && code_bit(c, context(&s->x, F_CLASS, 0, 0, 1), def != 0))
-            r = code_choice(c, context(&s->x, F_CLASS, 2, 0, CHOICE_BITS), n, def - 1, "tree") + 1;
-        else
-            v = define_class(s, v), r = t->classes.v[v].def;
-    }
+    const Recent last_two = s->recents.v[one];
+    u32 told = def && def == last_two.first ? 0 : def && def == last_two.second ? 1 : def ? 2 : 3, r = NONE;
+    told = code_nibble(c, context(&s->x, F_CLASS, last_two.run, 0, NIBBLE_CELLS), told);
+    if (told == 0)
+        r = last_two.first;
+    else if (told == 1)
+        r = last_two.second;
+    else if (told == 2 && n)
+        r = code_choice(c, context(&s->x, F_CLASS, 16, 0, PAIR_CELLS), n, def - 1, "tree") + 1;
+    else if (told == 3)
+        v = define_class(s, v), r = t->classes.v[v].def;
+    if (r == NONE)
+        tz_fail(&t->env, TZ_CORRUPT, "tree");
     recent_learn(s, one, r);
     return t->def_classes.v[r - 1];
 }
@@ -108,12 +114,12 @@ static void code_modes(State *s, u32 schema) {
     const Schema q = t->schemas.v[schema];
     u8 *mode = t->modes.v + q.modes, *cond = t->conds.v + q.modes;
     for (u32 i = 0; i < q.n_valued; i++) {
-        mode[i] = (u8)TREE(c, context(&s->x, F_SLOT_MODE, 0, 0, 4), 2, mode[i]);
+        mode[i] = (u8)code_nibble(c, context(&s->x, F_SLOT_MODE, 0, 0, NIBBLE_CELLS), mode[i]);
         if (mode[i] >= N_MODES)
             tz_fail(&t->env, TZ_CORRUPT, "tree");
         if (mode[i] != MODE_DICTIONARY)
             continue;
-        u64 told = code_small(c, context(&s->x, F_SLOT_CONDITION, 0, 0, SMALL_BITS), cond[i]);
+        u64 told = code_small(c, context(&s->x, F_SLOT_CONDITION, 0, 0, SMALL_CELLS), cond[i]);
         if (told > i || told > 255)
             tz_fail(&t->env, TZ_CORRUPT, "tree");
         cond[i] = (u8)told;
@@ -131,8 +137,8 @@ static void define_schema(State *s, u32 v) {
             memcpy(cls, schema_classes(t, v), q.n * sizeof *cls);
     }
     budget_spend(s, 4);
-    u32 kind = TREE(c, context(&s->x, F_SCHEMA, 0, 0, 8), 3, q.kind);
-    u64 n = code_small(c, context(&s->x, F_SCHEMA, 1, kind, SMALL_BITS), q.n);
+    u32 kind = code_nibble(c, context(&s->x, F_SCHEMA, 0, 0, NIBBLE_CELLS), q.kind);
+    u64 n = code_small(c, context(&s->x, F_SCHEMA, 1, kind, SMALL_CELLS), q.n);
     if (kind >= N_KINDS || n > TZ_MAX_FIELDS)
         tz_fail(&t->env, TZ_CORRUPT, "tree");
     budget_spend(s, n);
@@ -160,7 +166,7 @@ static u32 code_schema(State *s, u32 which, u32 v) {
     u32 n = (u32)t->def_schemas.n;
     if (!n)
         tz_fail(&t->env, TZ_CORRUPT, "tree");
-    return t->def_schemas.v[code_choice(&s->coders[TREE_SECTION], context(&s->x, F_SHAPE, which, 1, CHOICE_BITS), n,
+    return t->def_schemas.v[code_choice(&s->coders[TREE_SECTION], context(&s->x, F_SHAPE, which, 1, PAIR_CELLS), n,
                                         TZ_ENCODING ? t->schemas.v[v].def - 1 : 0, "tree")];
 }
 
@@ -175,12 +181,12 @@ static void define_shape(State *s, u32 v) {
         left[i] = perm[i] = i;
     if (TZ_ENCODING && n)
         memcpy(perm, t->perms.v + t->shapes.v[v].perm, n * sizeof *perm);
-    if (!code_bit(c, context(&s->x, F_SHAPE, 1, 0, 1), TZ_ENCODING && t->shapes.v[v].identity)) {
+    if (!code_bit(c, context(&s->x, F_SHAPE, 1, 0, BIT_CELLS), TZ_ENCODING && t->shapes.v[v].identity)) {
         for (u32 i = 0; i < n; i++) {
             u32 at = 0;
             while (TZ_ENCODING && left[at] != perm[i])
                 at++;
-            u64 told = code_small(c, context(&s->x, F_SHAPE, 2, 0, SMALL_BITS), at);
+            u64 told = code_small(c, context(&s->x, F_SHAPE, 2, 0, SMALL_CELLS), at);
             if (told >= n - i)
                 tz_fail(&t->env, TZ_CORRUPT, "tree");
             at = (u32)told;
@@ -205,7 +211,7 @@ static u32 define_atom(State *s, u32 cls, u32 v) {
     if (class_is_text(&t->classes.v[cls]))
         value = define_string(s, 1, class_def, (u32)value);
     else
-        value = code_wide(c, context(&s->x, F_VALUE, class_def, 0, WIDE_BITS), value);
+        value = code_wide(c, context(&s->x, F_VALUE, class_def, 0, PAIR_CELLS), value);
 #if !TZ_ENCODING
     v = atom_read(s, cls, value);
 #endif
@@ -220,10 +226,10 @@ static u32 code_path_atom(State *s, u32 cls, u32 v) {
     Tables *t = &s->t;
     u32 n = (u32)t->classes.v[cls].atoms.n, def = TZ_ENCODING ? t->atoms.v[v].def : 0,
         class_def = t->classes.v[cls].def;
-    if (!n || !code_bit(c, context(&s->x, F_ATOM_KNOWN, class_def, 0, 1), def != 0))
+    if (!n || !code_bit(c, context(&s->x, F_ATOM_KNOWN, class_def, 0, BIT_CELLS), def != 0))
         return define_atom(s, cls, v);
     return t->classes.v[cls]
-        .atoms.v[code_choice(c, context(&s->x, F_ATOM, class_def, 0, CHOICE_BITS), n, def - 1, "tree")];
+        .atoms.v[code_choice(c, context(&s->x, F_ATOM, class_def, 0, PAIR_CELLS), n, def - 1, "tree")];
 }
 
 static void define_path(State *s, u32 v) {
@@ -240,7 +246,7 @@ static void define_path(State *s, u32 v) {
         u32 before = last == NO_SLOT ? NO_SLOT : t->path_atoms.v[t->paths.v[last].atoms + slot];
         if (t->modes.v[q.modes + slot] != MODE_PATH)
             a = NO_SLOT;
-        else if (before != NO_SLOT && code_bit(c, context(&s->x, F_SAME, q.def, slot, 1), a == before))
+        else if (before != NO_SLOT && code_bit(c, context(&s->x, F_SAME, q.def, slot, BIT_CELLS), a == before))
             a = before;
         else
             a = code_path_atom(s, t->slot_cls.v[q.first + i], a);

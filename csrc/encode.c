@@ -23,6 +23,7 @@ Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level) {
     if (!e)
         return NULL;
     adapt_rates_fill();
+    nibble_tables_fill();
     e->preset = preset;
     e->w.t = &e->s.t;
     e->s.threshold = threshold;

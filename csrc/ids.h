@@ -14,7 +14,7 @@ static u64 code_id(State *s, u64 id) {
 }
 
 static void code_trace_id(State *s, Coder *c, u64 *hi, u64 *lo) {
-    if (code_bit(c, family_context(&s->x, F_TRACE_HALF, 1), *hi == 0))
+    if (code_bit(c, family_context(&s->x, F_TRACE_HALF, BIT_CELLS), *hi == 0))
         *hi = 0;
     else
         *hi = code_id(s, *hi);
@@ -37,26 +37,53 @@ static u32 trace_find(const State *s, u64 hi, u64 lo) {
     return NONE;
 }
 
-/* The trace of the next span: that of the span before, the one that followed it last time, a new one, or another. */
+/* How a trace is told: as that of the span before, as the one that followed it last time, as new, or how far back. */
+enum { TRACE_SAME, TRACE_NEXT, TRACE_NEW, TRACE_OLD, TRACE_OLDER = 15 };
+
+static u32 trace_symbol(const State *s, u32 v) {
+    if (v == s->last_trace)
+        return TRACE_SAME;
+    if (v == NONE)
+        return TRACE_NEW;
+    if (v == s->traces.v[s->last_trace].next)
+        return TRACE_NEXT;
+    u32 back = (u32)s->traces.n - 1 - v;
+    return back < TRACE_OLDER - TRACE_OLD ? TRACE_OLD + back : TRACE_OLDER;
+}
+
+/* A trace that was told before, by how many came since. */
+static u32 code_old_trace(State *s, Coder *c, u32 told, u32 v) {
+    u64 back = told - TRACE_OLD;
+    if (told == TRACE_OLDER)
+        back += code_wide(c, family_context(&s->x, F_TRACE_BACK, PAIR_CELLS), (u64)s->traces.n - 1 - v - back);
+    if (back >= s->traces.n)
+        tz_fail(&s->t.env, TZ_CORRUPT, "structure");
+    return (u32)(s->traces.n - 1 - back);
+}
+
+static u32 code_new_trace(State *s, Coder *c, u64 hi, u64 lo) {
+    code_trace_id(s, c, &hi, &lo);
+    u32 r = trace_add(s, hi, lo);
+    if (TZ_ENCODING)
+        index_add(&s->t.env, &s->trace_index, (u32)hash_mix(hash_mix(hi, s->t.seed), lo), r);
+    return r;
+}
+
 static u32 code_trace(State *s, u64 hi, u64 lo) {
     Coder *c = &s->coders[STRUCTURE];
     u32 last = s->last_trace, v = TZ_ENCODING ? trace_find(s, hi, lo) : 0, r;
-    u32 next = s->traces.v[last].next;
-    if (code_bit(c, path_context(&s->x, AT_TRACE_SAME, F_TRACE_SAME, s->last_path, 0, 1), v == last))
+    u32 told = code_nibble(c, path_context(&s->x, AT_TRACE, F_TRACE, s->last_path, 0, NIBBLE_CELLS),
+                           TZ_ENCODING ? trace_symbol(s, v) : 0);
+    if (told == TRACE_SAME)
         return last;
-    if (next != NONE && code_bit(c, family_context(&s->x, F_TRACE_NEXT, 1), v == next)) {
-        r = next;
-    } else if (code_bit(c, context(&s->x, F_TRACE_NEW, next != NONE, 0, 1), v == NONE)) {
-        code_trace_id(s, c, &hi, &lo);
-        r = trace_add(s, hi, lo);
-        if (TZ_ENCODING)
-            index_add(&s->t.env, &s->trace_index, (u32)hash_mix(hash_mix(hi, s->t.seed), lo), r);
-    } else {
-        u64 back = code_wide(c, family_context(&s->x, F_TRACE_BACK, WIDE_BITS), (u64)s->traces.n - 1 - v);
-        if (back >= s->traces.n)
-            tz_fail(&s->t.env, TZ_CORRUPT, "structure");
-        r = (u32)(s->traces.n - 1 - back);
-    }
+    if (told == TRACE_NEXT)
+        r = s->traces.v[last].next;
+    else if (told == TRACE_NEW)
+        r = code_new_trace(s, c, hi, lo);
+    else
+        r = code_old_trace(s, c, told, v);
+    if (r == NONE)
+        tz_fail(&s->t.env, TZ_CORRUPT, "structure");
     s->traces.v[last].next = r;
     return r;
 }
@@ -115,49 +142,67 @@ static u32 mention_at(State *s, u32 trace, u8 seen, u64 rank) {
     return at - 1;
 }
 
-/* An id that was not mentioned before. Some roots take the lower half of their trace id. */
-static u64 code_fresh_id(State *s, u32 trace, u32 path, u64 id) {
-    u64 lo = s->traces.v[trace].lo;
-    if (code_bit(&s->coders[STRUCTURE], path_context(&s->x, AT_ID_OF_TRACE, F_ID_OF_TRACE, path, 0, 1), id == lo))
-        return lo;
+/* How a span's id or its parent's is told: as new, as the lower half of the trace's id, as one that is awaited, or as
+ * one that was seen. */
+enum { ID_RAW, ID_OF_TRACE, ID_KNOWN = 3, ID_FAR = 15, OWN_NEAR = ID_FAR - ID_KNOWN, PARENT_NEAR = OWN_NEAR / 2 };
+
+static u64 code_fresh_id(State *s, u32 told, u32 trace, u64 id) {
+    if (told == ID_OF_TRACE)
+        return s->traces.v[trace].lo;
+    if (told != ID_RAW)
+        tz_fail(&s->t.env, TZ_CORRUPT, "structure");
     return code_id(s, id);
+}
+
+static u32 fresh_symbol(const State *s, u32 trace, u64 id) {
+    return id == s->traces.v[trace].lo ? ID_OF_TRACE : ID_RAW;
 }
 
 /* A span's own id: awaited, because a child named it, or fresh. */
 static u32 code_own_id(State *s, u32 trace, u32 path, u64 id) {
     Coder *c = &s->coders[STRUCTURE];
-    u32 m = NONE, rank = NONE;
-    if (TZ_ENCODING)
-        m = mention_find(s, trace, id);
-    if (m != NONE && !s->mentions.v[m].seen)
-        rank = mention_rank(s, m);
-    if (s->traces.v[trace].lists[0] &&
-        code_bit(c, path_context(&s->x, AT_OWN_AWAITED, F_OWN_AWAITED, path, 0, 1), rank != NONE)) {
-        m = mention_at(s, trace, 0,
-                       code_small(c, path_context(&s->x, AT_OWN_RANK, F_OWN_RANK, path, 0, SMALL_BITS), rank));
-        mention_unlink(s, m);
-        s->mentions.v[m].seen = 1;
-        mention_front(s, m);
-        return m;
-    }
-    return mention_add(s, trace, code_fresh_id(s, trace, path, id), 1);
+    u32 m = TZ_ENCODING ? mention_find(s, trace, id) : NONE;
+    u32 rank = m != NONE && !s->mentions.v[m].seen ? mention_rank(s, m) : NONE;
+    u32 told = rank == NONE ? fresh_symbol(s, trace, id) : rank < OWN_NEAR ? ID_KNOWN + rank : ID_FAR;
+    told = code_nibble(c, path_context(&s->x, AT_OWN, F_OWN, path, 0, NIBBLE_CELLS), told);
+    if (told < ID_KNOWN)
+        return mention_add(s, trace, code_fresh_id(s, told, trace, id), 1);
+    if (told == ID_FAR)
+        rank = code_small(c, context(&s->x, F_OWN_RANK, path, 0, SMALL_CELLS), rank - OWN_NEAR) + OWN_NEAR;
+    else
+        rank = told - ID_KNOWN;
+    m = mention_at(s, trace, 0, rank);
+    mention_unlink(s, m);
+    s->mentions.v[m].seen = 1;
+    mention_front(s, m);
+    return m;
+}
+
+/* The rank of a parent that is not among the nearest, and whether it was seen. */
+static u32 code_far_parent(State *s, Coder *c, u32 path, u32 rank, u32 *seen) {
+    *seen = code_bit(c, context(&s->x, F_PARENT_SEEN, path, 0, BIT_CELLS), *seen);
+    return code_small(c, context(&s->x, F_PARENT_RANK, path, *seen, SMALL_CELLS), rank - PARENT_NEAR) + PARENT_NEAR;
 }
 
 /* A parent's id: that of a span awaited or seen in the trace, or fresh. `own` is not its own parent's number. */
 static u32 code_parent_id(State *s, u32 trace, u32 path, u64 id) {
     Coder *c = &s->coders[STRUCTURE];
-    u32 m = NONE, rank = NONE, seen;
-    if (TZ_ENCODING)
-        m = mention_find(s, trace, id);
-    if (m != NONE)
-        rank = mention_rank(s, m);
-    if (!code_bit(c, path_context(&s->x, AT_PARENT_KNOWN, F_PARENT_KNOWN, path, 0, 1), rank != NONE))
-        return mention_add(s, trace, code_fresh_id(s, trace, path, id), 0);
-    seen =
-        code_bit(c, path_context(&s->x, AT_PARENT_SEEN, F_PARENT_SEEN, path, 0, 1), m != NONE && s->mentions.v[m].seen);
-    m = mention_at(
-        s, trace, (u8)seen,
-        code_small(c, path_context(&s->x, AT_PARENT_RANK + seen, F_PARENT_RANK + seen, path, 0, SMALL_BITS), rank));
+    u32 m = TZ_ENCODING ? mention_find(s, trace, id) : NONE, rank = m != NONE ? mention_rank(s, m) : NONE,
+        seen = rank != NONE && s->mentions.v[m].seen, told = ID_FAR;
+    if (rank == NONE)
+        told = fresh_symbol(s, trace, id);
+    else if (rank < PARENT_NEAR)
+        told = ID_KNOWN + seen * PARENT_NEAR + rank;
+    told = code_nibble(c, path_context(&s->x, AT_PARENT, F_PARENT, path, 0, NIBBLE_CELLS), told);
+    if (told < ID_KNOWN)
+        return mention_add(s, trace, code_fresh_id(s, told, trace, id), 0);
+    if (told == ID_FAR) {
+        rank = code_far_parent(s, c, path, rank, &seen);
+    } else {
+        seen = told - ID_KNOWN >= PARENT_NEAR;
+        rank = told - ID_KNOWN - seen * PARENT_NEAR;
+    }
+    m = mention_at(s, trace, (u8)seen, rank);
     mention_unlink(s, m);
     mention_front(s, m);
     return m;

@@ -1,6 +1,7 @@
 /* Contexts, and how numbers become bits in them. FORMAT.md, "Contexts" and "Numbers".
  *
- * A context is named by a family and two numbers and is a handful of adaptive bits, made when first asked for. */
+ * A context is named by a family and two numbers and is a handful of adaptive nibbles and bits, made when first asked
+ * for. */
 #ifndef TZ_MODEL_H
 #define TZ_MODEL_H
 
@@ -14,6 +15,7 @@ typedef struct {
     Map index;
     VEC(Bit) bits;
     u32 of_family[256];      /* where the context (family, 0, 0) is, + 1, so that it needs no look-up */
+    u32 of_run[5][33];       /* the same for (PATH + kind, how often the last path came) */
     U32s of_schema, of_slot; /* the same for (ORDER, schema), and for SLOT_CONTEXTS contexts of each valued slot */
     U32s of_path; /* PATH_CONTEXTS places for each path: where some contexts are, + 1, so that they need no look-up */
 } Contexts;
@@ -28,7 +30,18 @@ static void contexts_free(Contexts *x) {
     VEC_FREE(x->of_slot);
 }
 
-/* The bits of a context; the pointer holds until the next call. */
+/* Sizes of contexts, in cells of 32 bits: one bit; a nibble; two; two levels of them; the same and bits for signs. */
+enum { BIT_CELLS = 1, NIBBLE_CELLS = 8, SMALL_CELLS = 16, PAIR_CELLS = 17 * 8, SIGNED_CELLS = PAIR_CELLS + 16 };
+
+static void cells_begin(Bit *cells, u32 n) {
+    u32 nibbles = n % NIBBLE_CELLS ? 0 : n < PAIR_CELLS ? n / NIBBLE_CELLS : PAIR_CELLS / NIBBLE_CELLS;
+    for (u32 i = 0; i < nibbles; i++)
+        nibble_begin((Nibble *)(cells + (size_t)i * NIBBLE_CELLS));
+    for (u32 i = nibbles * NIBBLE_CELLS; i < n; i++)
+        cells[i] = BIT_START;
+}
+
+/* The cells of a context; the pointer holds until the next call. */
 static inline Bit *context(Contexts *x, u32 family, u32 a, u32 b, u32 n) {
     u64 name = (u64)family << 56 | (u64)a << 28 | b;
     if (x->bits.n + n > TZ_MAX_CONTEXT_BITS && !map_get(&x->index, name, x->seed))
@@ -37,8 +50,7 @@ static inline Bit *context(Contexts *x, u32 family, u32 a, u32 b, u32 n) {
     if (!*at) {
         size_t first = x->bits.n;
         VEC_RESERVE(x->env, x->bits, n);
-        for (u32 i = 0; i < n; i++)
-            x->bits.v[first + i] = BIT_START;
+        cells_begin(x->bits.v + first, n);
         x->bits.n += n;
         *at = (u32)first + 1;
     }
@@ -65,65 +77,63 @@ static inline Bit *path_context(Contexts *x, u32 place, u32 family, u32 path, u3
 
 /* --- numbers ------------------------------------------------------------------------------------------------------ */
 
-/* `n` bits, each in the context of those before it, after a leading 1. 2^n adaptive bits. */
-TZ_INLINE u32 code_tree(Coder *c, Bit *b, u32 n, u32 v) {
-    (void)v; /* nothing to read it for when reading */
-    CODER_HOLD(c);
-    u32 node = 1;
-    while (n--)
-        node = node << 1 | CODER_BIT(c, &b[node], v >> n & 1);
-    CODER_DROP(c);
-    return node;
+/* 8 bits: the upper four, then the lower ones in the context of the upper. */
+TZ_INLINE u32 code_pair(Coder *c, Bit *cells, u32 v) {
+    u32 high = code_nibble(c, cells, v >> 4);
+    return high << 4 | code_nibble(c, cells + (size_t)(1 + high) * NIBBLE_CELLS, v & 15);
 }
-#define TREE(c, b, n, v) (code_tree((c), (b), (n), (v)) & ((1u << (n)) - 1))
 
-/* Small numbers, often 0: the length in unary, then its bits. */
-enum { SMALL_BITS = 64 };
-static u64 code_small(Coder *c, Bit *b, u64 v) {
-    u32 e = bit_length(v + 1) - 1, i = 0;
-    while (i < 32 && code_bit(c, &b[i], i < e))
-        i++;
-    if (i == 32)
+/* Numbers that are often 0 and never large. */
+static u32 code_small(Coder *c, Bit *cells, u32 v) {
+    u32 r = code_nibble(c, cells, v < 15 ? v : 15);
+    if (r < 15)
+        return r;
+    u32 n = code_nibble(c, cells + NIBBLE_CELLS, TZ_ENCODING ? bit_length(v - 14) - 1 : 0);
+    return ((u32)1 << n | (u32)code_raw(c, n, (v - 14) & ((1u << n) - 1))) + 14;
+}
+
+/* A number below 4, or its three leading digits and how many follow: a byte for every 64-bit number. */
+static inline u32 number_head(u64 v) {
+    u32 n = bit_length(v | 1);
+    return n < 3 ? (u32)v : (n - 2) << 2 | ((u32)(v >> (n - 3)) & 3);
+}
+
+static inline u64 code_number_tail(Coder *c, u32 head, u64 v) {
+    u32 n = head < 8 ? 0 : (head >> 2) - 1;
+    if (head < 4)
+        return head;
+    u64 top = 4 | (head & 3);
+    return n ? top << n | code_raw(c, n, v & (((u64)1 << n) - 1)) : top;
+}
+
+static u64 code_wide(Coder *c, Bit *cells, u64 v) {
+    u32 head = code_pair(c, cells, number_head(v));
+    if (head >= 252)
         tz_fail(c->env, TZ_CORRUPT, "number");
-    if (i <= 4)
-        return code_tree(c, b + 32, i, (u32)(v + 1 - ((u64)1 << i))) - 1;
-    return ((u64)1 << i | code_raw(c, i, v + 1 - ((u64)1 << i))) - 1;
-}
-
-/* Any number: the length through a tree, then the first bits below the leading one in the context of the length. */
-enum { MANTISSA = 2, WIDE_BITS = 64 + (64 << MANTISSA), SIGNED_BITS = WIDE_BITS + 64 };
-static u64 code_wide(Coder *c, Bit *b, u64 v) {
-    u32 e = bit_length(v) < 63 ? bit_length(v) : 63;
-    e = TREE(c, b, 6, e);
-    if (e == 63)
-        return code_raw(c, 64, v);
-    if (e < 2)
-        return e;
-    u32 rest = e - 1, top = rest < MANTISSA ? rest : MANTISSA;
-    rest -= top;
-    u64 r = code_tree(c, b + 64 + (e << MANTISSA), top, (u32)(v >> rest) & ((1u << top) - 1));
-    return rest ? r << rest | code_raw(c, rest, v & (((u64)1 << rest) - 1)) : r;
+    return code_number_tail(c, head, v);
 }
 
 /* A difference modulo 2^64: size, then sign. */
-static u64 code_signed(Coder *c, Bit *b, u64 v) {
+static u64 code_signed(Coder *c, Bit *cells, u64 v) {
     u64 size = v >> 63 ? 0 - v : v;
-    size = code_wide(c, b, size);
-    if (!size)
+    u32 head = code_pair(c, cells, number_head(size));
+    if (head >= 252)
+        tz_fail(c->env, TZ_CORRUPT, "number");
+    if (!head)
         return 0;
-    u32 e = bit_length(size);
-    return code_bit(c, &b[WIDE_BITS + (e < 63 ? e : 63)], (u32)(v >> 63)) ? 0 - size : size;
+    u32 minus = code_bit(c, cells + PAIR_CELLS + (head >> 4), (u32)(v >> 63));
+    size = code_number_tail(c, head, size);
+    return minus ? 0 - size : size;
 }
 
 /* One of n: up to 8 leading bits of its number adapt. */
-enum { CHOICE_BITS = 256 };
-static u32 code_choice(Coder *c, Bit *b, u32 n, u32 v, const char *where) {
+static u32 code_choice(Coder *c, Bit *cells, u32 n, u32 v, const char *where) {
     if (n < 2)
         return 0;
-    u32 bits = bit_length(n - 1), top = bits < 8 ? bits : 8;
-    u32 r = TREE(c, b, top, v >> (bits - top));
-    if (bits > top)
-        r = r << (bits - top) | (u32)code_raw(c, bits - top, v & ((1u << (bits - top)) - 1));
+    u32 bits = bit_length(n - 1), top = bits < 8 ? bits : 8, rest = bits - top;
+    u32 r = top > 4 ? code_pair(c, cells, v >> rest) : code_nibble(c, cells + NIBBLE_CELLS, v);
+    if (rest)
+        r = r << rest | (u32)code_raw(c, rest, v & ((1u << rest) - 1));
     if (r >= n)
         tz_fail(c->env, TZ_CORRUPT, where);
     return r;

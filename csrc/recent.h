@@ -6,14 +6,9 @@
 
 /* Places of path_context. A path is of one kind, so starts of spans and times of events may share theirs. */
 enum {
-    AT_TRACE_SAME,
-    AT_ID_OF_TRACE,
-    AT_OWN_AWAITED,
-    AT_OWN_RANK,
-    AT_PARENT_KNOWN,
-    AT_PARENT_SEEN,
-    AT_PARENT_RANK,
-    AT_PARENT_RANK_SEEN,
+    AT_TRACE,
+    AT_OWN,
+    AT_PARENT,
     AT_COUNT,
     AT_COUNT_LINKS,
     AT_START,
@@ -54,36 +49,34 @@ static void recent_learn(State *s, u32 number, u32 v) {
     r->run = 0;
 }
 
-static inline Bit *recent_bits(State *s, u32 family, u32 a) {
-    return a ? context(&s->x, family, a, 0, 32) : family_context(&s->x, family, 32);
-}
+/* How a path is told: it is one of the two that came last in the same place, or in nearly the same, or any. */
+enum { PATH_FIRST, PATH_SECOND, PATH_FIRST_AFTER, PATH_SECOND_AFTER, PATH_ANY };
 
-/* Is it one of the two that came last? NONE if not. */
-TZ_INLINE u32 code_recent(State *s, Coder *c, u32 number, u32 family, u32 a, u32 v, u32 not1, u32 not2) {
-    const Recent *r = &s->recents.v[number];
-    if (r->first != NONE && r->first != not1 && r->first != not2)
-        if (code_bit(c, recent_bits(s, family, a) + r->run, v == r->first))
-            return r->first;
-    if (r->second != NONE && r->second != not1 && r->second != not2)
-        if (code_bit(c, recent_bits(s, family, a) + 16 + r->run, v == r->second))
-            return r->second;
-    return NONE;
+static u32 path_symbol(const Recent *two, const Recent *one, u32 v) {
+    return v == two->first    ? PATH_FIRST
+           : v == two->second ? PATH_SECOND
+           : v == one->first  ? PATH_FIRST_AFTER
+           : v == one->second ? PATH_SECOND_AFTER
+                              : PATH_ANY;
 }
 
 /* The path of a record of some kind: after `a` and `b`, after `a`, or any. */
 static u32 code_path(State *s, u32 kind, u32 a, u32 b, u32 v) {
     Coder *c = &s->coders[kind < KIND_SPAN ? ENVELOPE : PATHS];
     u32 two = recent(s, F_RECENT2 + kind, a, b), one = recent_of(s, kind, a);
-    u32 r = code_recent(s, c, two, F_PATH2 + kind, 0, v, NONE, NONE);
-    if (r == NONE)
-        r = code_recent(s, c, one, F_PATH1 + kind, 0, v, s->recents.v[two].first, s->recents.v[two].second);
-    if (r == NONE) {
+    const Recent pair = s->recents.v[two], single = s->recents.v[one];
+    u32 seen = pair.first != NONE ? pair.run : 16 + (single.first != NONE ? single.run : 16);
+    u32 told = code_nibble(c, kept_context(&s->x, &s->x.of_run[kind][seen], F_PATH + kind, seen, 0, NIBBLE_CELLS),
+                           path_symbol(&pair, &single, v));
+    const u32 recents[PATH_ANY] = {pair.first, pair.second, single.first, single.second};
+    u32 r = told < PATH_ANY ? recents[told] : NONE;
+    if (told == PATH_ANY && s->t.def_paths[kind].n) {
         const U32s *all = &s->t.def_paths[kind];
-        if (!all->n)
-            tz_fail(&s->t.env, TZ_CORRUPT, "paths");
         u32 number = TZ_ENCODING ? s->t.paths.v[v].def - 1 : 0;
-        r = all->v[code_choice(c, family_context(&s->x, F_PATH0 + kind, CHOICE_BITS), (u32)all->n, number, "paths")];
+        r = all->v[code_choice(c, family_context(&s->x, F_ANY_PATH + kind, PAIR_CELLS), (u32)all->n, number, "paths")];
     }
+    if (r == NONE)
+        tz_fail(&s->t.env, TZ_CORRUPT, "paths");
     recent_learn(s, two, r);
     recent_learn(s, one, r);
     return r;

@@ -20,7 +20,7 @@ static u32 code_record_path(State *s, u32 kind, size_t row, u32 a, u32 b) {
 static u32 code_count(State *s, Coder *c, u32 family, u32 path, U32s *counts, size_t row, u32 any) {
     u64 n = TZ_ENCODING ? counts->v[row] : 0;
     if (any)
-        n = code_wide(c, path_context(&s->x, AT_COUNT + (family == F_LINKS), family, path, 0, WIDE_BITS), n - 1);
+        n = code_wide(c, path_context(&s->x, AT_COUNT + (family == F_LINKS), family, path, 0, PAIR_CELLS), n - 1);
     if (n >= TZ_MAX_ROWS)
         tz_fail(&s->t.env, TZ_CORRUPT, "envelope");
     n += any;
@@ -72,8 +72,8 @@ static void code_link(State *s, size_t row, const Place *span) {
     if (has[OP_TRACE_ID]) {
         if (TZ_ENCODING)
             trace = trace_find(s, hi, lo);
-        if (code_bit(c, context(&s->x, F_LINK_TRACE, path, 0, 1), trace != NONE)) {
-            u64 back = code_wide(c, context(&s->x, F_LINK_BACK, path, 0, WIDE_BITS), (u64)s->traces.n - 1 - trace);
+        if (code_bit(c, context(&s->x, F_LINK_TRACE, path, 0, BIT_CELLS), trace != NONE)) {
+            u64 back = code_wide(c, context(&s->x, F_LINK_BACK, path, 0, PAIR_CELLS), (u64)s->traces.n - 1 - trace);
             if (back >= s->traces.n)
                 tz_fail(&s->t.env, TZ_CORRUPT, "structure");
             trace = (u32)(s->traces.n - 1 - back);
@@ -89,9 +89,9 @@ static void code_link(State *s, size_t row, const Place *span) {
             m = mention_find(s, trace, id);
         if (m != NONE)
             rank = mention_rank(s, m);
-        if (trace != NONE && code_bit(c, context(&s->x, F_LINK_KNOWN, path, 0, 1), rank != NONE)) {
-            u32 seen = code_bit(c, context(&s->x, F_LINK_SEEN, path, 0, 1), m != NONE && s->mentions.v[m].seen);
-            m = mention_at(s, trace, (u8)seen, code_small(c, context(&s->x, F_LINK_RANK, path, 0, SMALL_BITS), rank));
+        if (trace != NONE && code_bit(c, context(&s->x, F_LINK_KNOWN, path, 0, BIT_CELLS), rank != NONE)) {
+            u32 seen = code_bit(c, context(&s->x, F_LINK_SEEN, path, 0, BIT_CELLS), m != NONE && s->mentions.v[m].seen);
+            m = mention_at(s, trace, (u8)seen, code_small(c, context(&s->x, F_LINK_RANK, path, 0, SMALL_CELLS), rank));
             id = s->mentions.v[m].id;
         } else {
             id = code_id(s, id);
@@ -183,11 +183,11 @@ static void code_message(State *s, Rows *rows, size_t row, u32 *last) {
     MessageRow m = {0};
     if (TZ_ENCODING)
         m = s->b.messages.v[row];
-    m.continues = code_bit(c, context(&s->x, F_MESSAGE, 0, 0, 1), m.continues);
-    m.prefix_n = code_wide(c, context(&s->x, F_MESSAGE, 1, 0, WIDE_BITS), m.prefix_n);
-    m.skip = code_wide(c, context(&s->x, F_MESSAGE, 2, 0, WIDE_BITS), m.skip);
+    m.continues = code_bit(c, context(&s->x, F_MESSAGE, 0, 0, BIT_CELLS), m.continues);
+    m.prefix_n = code_wide(c, context(&s->x, F_MESSAGE, 1, 0, PAIR_CELLS), m.prefix_n);
+    m.skip = code_wide(c, context(&s->x, F_MESSAGE, 2, 0, PAIR_CELLS), m.skip);
     code_prefix(s, m.prefix_n);
-    u64 n = code_wide(c, context(&s->x, F_MESSAGE, 3, 0, WIDE_BITS), m.n_resources);
+    u64 n = code_wide(c, context(&s->x, F_MESSAGE, 3, 0, PAIR_CELLS), m.n_resources);
     if (n > TZ_MAX_ROWS)
         tz_fail(&s->t.env, TZ_CORRUPT, "envelope");
     m.n_resources = (u32)n;
@@ -200,7 +200,7 @@ static void code_message(State *s, Rows *rows, size_t row, u32 *last) {
 static void code_rows(State *s, size_t n_messages) {
     Rows rows = {{0}};
     u32 last = 0;
-    n_messages = (size_t)code_wide(&s->coders[ENVELOPE], context(&s->x, F_MESSAGE, 4, 0, WIDE_BITS), n_messages);
+    n_messages = (size_t)code_wide(&s->coders[ENVELOPE], context(&s->x, F_MESSAGE, 4, 0, PAIR_CELLS), n_messages);
     if (n_messages > TZ_MAX_MESSAGES)
         tz_fail(&s->t.env, TZ_LIMIT, "envelope");
     if (!s->traces.n)

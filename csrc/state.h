@@ -60,25 +60,24 @@ typedef struct {
 /* What the slots of a schema do: their value is in the path, or in a column, in this manner. */
 enum { MODE_PATH, MODE_DICTIONARY, MODE_NUMBER, N_MODES };
 
+typedef struct {
+    u8 digits[16];
+} Uuid;
+
 /* Families of contexts; those with a kind added take N_KINDS places. FORMAT.md, "Contexts", has the same list. */
 enum {
-    F_PATH2 = 0,
-    F_PATH1 = 5,
-    F_PATH0 = 10,
+    F_PATH = 0,
+    F_ANY_PATH = 5,
     F_RECENT2 = 15,
     F_RECENT1 = 20,
     F_TRACE_HALF = 25,
-    F_TRACE_SAME,
-    F_TRACE_NEXT,
-    F_TRACE_NEW,
+    F_TRACE,
     F_TRACE_BACK,
-    F_ID_OF_TRACE,
-    F_OWN_AWAITED,
+    F_OWN,
     F_OWN_RANK,
-    F_PARENT_KNOWN,
+    F_PARENT,
     F_PARENT_SEEN,
     F_PARENT_RANK,
-    F_PARENT_RANK_SEEN,
     F_LINK_TRACE,
     F_LINK_BACK,
     F_LINK_KNOWN,
@@ -91,9 +90,7 @@ enum {
     F_OF_TRACE,
     F_OF_PATH,
     F_OF_VALUE,
-    F_HIT1,
-    F_HIT2,
-    F_KNOWN,
+    F_HOLE,
     F_CHOICE,
     F_NUMBER,
     F_NUMBER_STEP,
@@ -109,6 +106,7 @@ enum {
     F_FIELD,
     F_FIELD_STEP,
     F_FIELD_WIDTH,
+    F_UUID,
     F_COUNT,
     F_STRING_KNOWN,
     F_STRING,
@@ -154,6 +152,8 @@ typedef struct {
     VEC(Skeleton) skeletons;
     Index skeleton_index;
     U32s def_skeletons;
+    VEC(Uuid) uuids; /* of fields, in the order in which they were told */
+    Index uuid_index;
     u32 n_serials; /* atoms defined */
     u32 n_slots;   /* slots with values, of defined schemas */
     u32 threshold, level;

@@ -22,12 +22,16 @@ static void state_free(State *s) {
     VEC_FREE(s->series);
     VEC_FREE(s->skeletons);
     VEC_FREE(s->def_skeletons);
+    VEC_FREE(s->uuids);
+    index_free(&s->uuid_index);
     VEC_FREE(s->scratch);
     for (int i = 0; i < N_STREAMS; i++)
         VEC_FREE(s->streams[i].out);
 #if TZ_ENCODING
-    for (int i = 0; i < N_CODERS; i++)
+    for (int i = 0; i < N_CODERS; i++) {
         VEC_FREE(s->coders[i].out);
+        VEC_FREE(s->coders[i].steps);
+    }
 #endif
 }
 
@@ -43,12 +47,15 @@ static void state_begin(State *s, const Preset *preset) {
         s->clocks.n = s->series.n = s->skeletons.n = s->def_skeletons.n = 0;
     map_clear(&s->x.index);
     memset(s->x.of_family, 0, sizeof s->x.of_family);
+    memset(s->x.of_run, 0, sizeof s->x.of_run);
     map_clear(&s->recent_index);
     index_clear(&s->trace_index);
     map_clear(&s->mention_index);
     map_clear(&s->series_index);
     map_clear(&s->memory);
     index_clear(&s->skeleton_index);
+    s->uuids.n = 0;
+    index_clear(&s->uuid_index);
     s->last_trace = s->last_path = s->n_serials = s->n_slots = s->block = 0;
     s->budget = TZ_BUDGET_START;
     s->last_grain[0] = s->last_grain[1] = 0;

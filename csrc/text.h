@@ -97,7 +97,7 @@ static u64 code_series(State *s, Coder *c, u32 family, u32 a, u32 b, u64 v) {
     Series *q = series(s, family, a, b);
     u64 base[2] = {0, q->last};
     u32 at = cheapest(q->cost, 3, 2);
-    v = base[at] + code_signed(c, context(&s->x, family + at, a, b, SIGNED_BITS), v - base[at]);
+    v = base[at] + code_signed(c, context(&s->x, family + at, a, b, SIGNED_CELLS), v - base[at]);
     learn_costs(q->cost, base, 3, 2, v);
     q->last = v;
     return v;
@@ -109,11 +109,11 @@ static u64 code_series(State *s, Coder *c, u32 family, u32 a, u32 b, u64 v) {
 /* Which skeleton a text has, or NONE. */
 static u32 code_skeleton(State *s, Coder *c, u32 cls, u32 v) {
     u32 n = (u32)s->def_skeletons.n;
-    if (!code_bit(c, context(&s->x, F_TEXT, cls, 0, 1), v != NONE))
+    if (!code_bit(c, context(&s->x, F_TEXT, cls, 0, BIT_CELLS), v != NONE))
         return NONE;
     if (!n)
         tz_fail(&s->t.env, TZ_CORRUPT, "text");
-    return s->def_skeletons.v[code_choice(c, context(&s->x, F_SKELETON, cls, 0, CHOICE_BITS), n,
+    return s->def_skeletons.v[code_choice(c, context(&s->x, F_SKELETON, cls, 0, PAIR_CELLS), n,
                                           TZ_ENCODING ? s->skeletons.v[v].def - 1 : 0, "text")];
 }
 
@@ -129,10 +129,72 @@ static void code_hex(State *s, u8 *digits, u32 n) {
 }
 
 static u32 code_width(State *s, Coder *c, u32 name, u32 i, u32 n, u32 least, u32 most) {
-    u64 more = code_small(c, context(&s->x, F_FIELD_WIDTH, name, i, SMALL_BITS), n - least);
+    u64 more = code_small(c, context(&s->x, F_FIELD_WIDTH, name, i, SMALL_CELLS), n - least);
     if (more > most - least)
         tz_fail(&s->t.env, TZ_CORRUPT, "text");
     return (u32)more + least;
+}
+
+/* How a UUID is told: anew, as the last one of the same field, or by its number. */
+enum { UUID_NEW, UUID_AGAIN, UUID_KNOWN };
+
+static u32 uuid_find(State *s, const Uuid *v) {
+    u32 hash = (u32)hash_bytes(v->digits, sizeof v->digits, s->t.seed), i;
+    for (size_t at = INDEX_FIRST(s->uuid_index, hash); (at = index_next(&s->uuid_index, at, hash, &i)) != INDEX_END;
+         at++)
+        if (!memcmp(s->uuids.v[i].digits, v->digits, sizeof v->digits))
+            return i;
+    return NONE;
+}
+
+static u32 uuid_add(State *s, const Uuid *v) {
+    VEC_PUSH(&s->t.env, s->uuids, *v);
+    if (TZ_ENCODING)
+        index_add(&s->t.env, &s->uuid_index, (u32)hash_bytes(v->digits, sizeof v->digits, s->t.seed),
+                  (u32)s->uuids.n - 1);
+    return (u32)s->uuids.n - 1;
+}
+
+/* A UUID that was not told before. The digits of its version and variant take few values; the others are packed. */
+static void code_new_uuid(State *s, Coder *c, Uuid *v) {
+    u8 packed[15], *d = v->digits;
+    u8 version = d[6] >> 4, variant = d[8] >> 4;
+    if (TZ_ENCODING) {
+        memcpy(packed, d, 6);
+        packed[6] = (u8)(d[6] << 4 | (d[8] & 15));
+        packed[7] = d[7];
+        memcpy(packed + 8, d + 9, 7);
+    }
+    version = (u8)code_nibble(c, context(&s->x, F_UUID, 1, 0, NIBBLE_CELLS), version);
+    variant = (u8)code_nibble(c, context(&s->x, F_UUID, 2, 0, NIBBLE_CELLS), variant);
+    stream_bytes(s, BINARY, packed, sizeof packed);
+    if (!TZ_ENCODING) {
+        memcpy(d, packed, 6);
+        d[6] = (u8)(version << 4 | packed[6] >> 4);
+        d[7] = packed[7];
+        d[8] = (u8)(variant << 4 | (packed[6] & 15));
+        memcpy(d + 9, packed + 8, 7);
+    }
+}
+
+/* A UUID of a field, by its number among those told. */
+static void code_uuid(State *s, Coder *c, u32 name, u32 i, Uuid *v) {
+    Series *field = series(s, F_FIELD, name, i);
+    u32 n = (u32)s->uuids.n, last = field->last ? (u32)field->last - 1 : NONE, r = TZ_ENCODING ? uuid_find(s, v) : NONE;
+    u32 told = r == NONE ? UUID_NEW : r == last ? UUID_AGAIN : UUID_KNOWN;
+    told = code_nibble(c, context(&s->x, F_FIELD, name, i, NIBBLE_CELLS), told);
+    if (told == UUID_NEW) {
+        code_new_uuid(s, c, v);
+        r = uuid_add(s, v);
+    } else if (told == UUID_AGAIN) {
+        r = last;
+    } else if (told == UUID_KNOWN && n) {
+        r = code_choice(c, family_context(&s->x, F_UUID, PAIR_CELLS), n, r, "text");
+    }
+    if (r == NONE)
+        tz_fail(&s->t.env, TZ_CORRUPT, "text");
+    series(s, F_FIELD, name, i)->last = (u64)r + 1;
+    *v = s->uuids.v[r];
 }
 
 /* One field at p; returns the end of its text. */
@@ -140,13 +202,18 @@ static u8 *code_field(State *s, Coder *c, u32 skeleton, u32 i, u8 kind, u8 *p) {
     u32 n, name = s->skeletons.v[skeleton].def;
     u64 number = 0;
     u8 digits[32];
+    Uuid uuid = {{0}};
     switch (kind) {
         case FIELD_UUID:
-            if (TZ_ENCODING)
+            if (TZ_ENCODING) {
                 uuid_pack(p, digits);
-            code_hex(s, digits, 32);
-            if (!TZ_ENCODING)
+                hex_pack(digits, 32, uuid.digits);
+            }
+            code_uuid(s, c, name, i, &uuid);
+            if (!TZ_ENCODING) {
+                hex_unpack(uuid.digits, 32, digits);
                 uuid_unpack(digits, p);
+            }
             return p + 36;
         case FIELD_HEX:
             n = code_width(s, c, name, i, TZ_ENCODING ? hex_length(p) : 0, MIN_HEX, MAX_HEX);
@@ -215,13 +282,13 @@ static u32 code_text(State *s, Coder *c, u32 stream, u32 cls, u32 v) {
         code_fields(s, c, k, (u8 *)(uintptr_t)text.p); /* not written to */
         return v;
     }
-    code_wide(c, context(&s->x, F_TEXT_LENGTH, cls, 0, WIDE_BITS), text.n);
+    code_wide(c, context(&s->x, F_TEXT_LENGTH, cls, 0, PAIR_CELLS), text.n);
     bytes_append(&t->env, &s->streams[stream].out, text.p, text.n);
     return v;
 #else
     u32 k = code_skeleton(s, c, cls, v);
     if (k == NONE) {
-        u64 n = code_wide(c, context(&s->x, F_TEXT_LENGTH, cls, 0, WIDE_BITS), 0);
+        u64 n = code_wide(c, context(&s->x, F_TEXT_LENGTH, cls, 0, PAIR_CELLS), 0);
         budget_spend(s, n);
         return string_add(t, stream_take(s, stream, n), (size_t)n);
     }

@@ -28,7 +28,7 @@ static void code_grains(State *s, Clock *k, u32 n) {
     Coder *c = &s->coders[TIMES];
     for (u32 i = 0; i < n; i++) {
         u8 guess = k->known ? k->grain[i] : s->last_grain[i];
-        u32 g = TREE(c, context(&s->x, F_GRAIN, i, (u32)guess << 1 | k->known, 16), 4, k->next_grain[i]);
+        u32 g = code_nibble(c, context(&s->x, F_GRAIN, i, (u32)guess << 1 | k->known, NIBBLE_CELLS), k->next_grain[i]);
         if (g > 9)
             tz_fail(&s->t.env, TZ_CORRUPT, "times");
         k->grain[i] = s->last_grain[i] = (u8)g;
@@ -41,7 +41,7 @@ static u64 code_start(State *s, u32 path, Clock *k, u32 family, u64 *base, u32 a
     for (u32 i = 0; i < N_BASES; i++)
         base[i] = in_grains(base[i], g);
     u32 at = cheapest(k->start_cost, available, N_BASES);
-    v = base[at] + code_signed(&s->coders[TIMES], path_context(&s->x, AT_START + at, family, path, at, SIGNED_BITS),
+    v = base[at] + code_signed(&s->coders[TIMES], path_context(&s->x, AT_START + at, family, path, at, SIGNED_CELLS),
                                in_grains(v, g) - base[at]);
     learn_costs(k->start_cost, base, available, N_BASES, v);
     return v * grains[g];
@@ -55,7 +55,7 @@ static u64 code_length(State *s, u32 path, Clock *k, u64 *base, u32 available, u
     u32 at = cheapest(k->length_cost, available, N_LENGTHS);
     u64 d = in_grains_floor(v, g) - base[at];
     v = base[at] +
-        code_signed(&s->coders[TIMES], path_context(&s->x, AT_LENGTH + at, F_LENGTH, path, at, SIGNED_BITS), d);
+        code_signed(&s->coders[TIMES], path_context(&s->x, AT_LENGTH + at, F_LENGTH, path, at, SIGNED_CELLS), d);
     learn_costs(k->length_cost, base, available, N_LENGTHS, v);
     return v * grains[g];
 }

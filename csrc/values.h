@@ -6,10 +6,6 @@
 
 static u32 slot_name(const State *s, u32 schema, u32 slot) { return s->t.schemas.v[schema].name + slot; }
 
-static inline Bit *slot_context(State *s, u32 place, u32 family, u32 name, u32 b) {
-    return kept_context(&s->x, &s->x.of_slot.v[(size_t)name * SLOT_CONTEXTS + place], family, name, b, 1);
-}
-
 static u64 memory_name(u32 family, u32 a, u32 b) { return (u64)family << 56 | (u64)a << 28 | b; }
 
 static u32 recall(const State *s, u64 name) { return map_get(&s->memory, name, s->t.seed); }
@@ -30,33 +26,47 @@ static u32 code_new_value(State *s, Coder *c, u32 cls, u32 name, u32 path, u32 v
     return v;
 }
 
+/* How a value is told: as the one remembered of the trace, as that of the path or of another value, by its number in
+ * its class, or anew. */
+enum { HOLE_OF_TRACE, HOLE_OF_PATH, HOLE_KNOWN, HOLE_NEW };
+
+static u32 hole_symbol(const State *s, u32 of_trace, u32 of_path, u32 v) {
+    return v + 1 == of_trace         ? HOLE_OF_TRACE
+           : v + 1 == of_path        ? HOLE_OF_PATH
+           : s->t.atoms.v[v].def ? HOLE_KNOWN
+                                     : HOLE_NEW;
+}
+
 /* The value of a hole, as an atom. */
 static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, u32 condition, u32 v) {
     Coder *c = &s->coders[VALUES];
     Tables *t = &s->t;
-    u32 name = slot_name(s, schema, slot), class_def = t->classes.v[cls].def, r = NONE;
+    u32 name = slot_name(s, schema, slot), class_def = t->classes.v[cls].def;
     u64 of_trace = memory_name(F_OF_TRACE, class_def, at->trace);
     u64 of_slot = condition == NONE ? memory_name(F_OF_PATH, name, at->path) : memory_name(F_OF_VALUE, name, condition);
     u32 m1 = at->trace == NONE ? 0 : recall(s, of_trace), m2 = recall(s, of_slot);
-    if (m1 && code_bit(c, slot_context(s, 0, F_HIT1, name, 0), v + 1 == m1))
+    u32 there = (u32)(m1 != 0) | (u32)(m2 && m2 != m1) << 1, n = (u32)t->classes.v[cls].atoms.n, r;
+    u32 told = code_nibble(c,
+                           kept_context(&s->x, &s->x.of_slot.v[(size_t)name * SLOT_CONTEXTS + there], F_HOLE, name,
+                                        there, NIBBLE_CELLS),
+                           TZ_ENCODING ? hole_symbol(s, m1, m2, v) : 0);
+    if (told == HOLE_NEW)
+        return code_new_value(s, c, cls, name, at->path, v);
+    if (told == HOLE_KNOWN && n)
+        r = t->classes.v[cls].atoms.v[code_choice(c, context(&s->x, F_CHOICE, class_def, 0, PAIR_CELLS), n,
+                                                  TZ_ENCODING ? t->atoms.v[v].def - 1 : 0, "values")];
+    else if (told == HOLE_OF_TRACE && m1)
         r = m1 - 1;
-    if (r == NONE && m2 && m2 != m1 && code_bit(c, slot_context(s, 1 + (m1 != 0), F_HIT2, name, m1 != 0), v + 1 == m2))
+    else if (told == HOLE_OF_PATH && m2)
         r = m2 - 1;
-    if (r == NONE) {
-        u32 n = (u32)t->classes.v[cls].atoms.n, number = TZ_ENCODING ? t->atoms.v[v].def : 0;
-        if (n && code_bit(c, slot_context(s, 3, F_KNOWN, name, 0), number != 0))
-            r = t->classes.v[cls].atoms.v[code_choice(c, context(&s->x, F_CHOICE, class_def, 0, CHOICE_BITS), n,
-                                                      number - 1, "values")];
-        else
-            return code_new_value(s, c, cls, name, at->path, v);
-    }
+    else
+        tz_fail(&t->env, TZ_CORRUPT, "values");
     if (at->trace != NONE)
         remember(s, of_trace, r);
     remember(s, of_slot, r);
     return r;
 }
 
-/* The value of the slot that a hole's value depends on, as the number of a defined atom; NONE if there is none. */
 static u32 condition_of(const State *s, const Path *p, u32 slot, const u32 *known) {
     const Tables *t = &s->t;
     u32 on = t->conds.v[t->schemas.v[p->schema].modes + slot];
@@ -97,7 +107,7 @@ static u32 code_order(State *s, Coder *c, u32 schema, u32 shape) {
     u32 number = TZ_ENCODING ? s->t.shapes.v[shape].order : 0;
     if (n == 1)
         return q->orders.v[0];
-    u32 r = code_choice(c, kept_context(&s->x, &s->x.of_schema.v[q->def], F_ORDER, q->def, 0, CHOICE_BITS), n, number,
+    u32 r = code_choice(c, kept_context(&s->x, &s->x.of_schema.v[q->def], F_ORDER, q->def, 0, PAIR_CELLS), n, number,
                         "paths");
     return s->t.schemas.v[schema].orders.v[r];
 }

@@ -1,0 +1,89 @@
+/* An adaptive nibble: how probable each of 16 values is. FORMAT.md, "Adaptive nibble".
+ *
+ * 16 numbers of 16 bits, so that all of them are compared, or moved, by two vector instructions. */
+#ifndef TZ_NIBBLE_H
+#define TZ_NIBBLE_H
+
+#include "base.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define PROBABILITY_BITS 15
+#define PROBABILITY_ONE  (1u << PROBABILITY_BITS)
+
+/* start[i]: the probability of a value below i, in units of 2^-15; start[0] would be 0, and counts what was seen. */
+typedef struct {
+    u16 start[16];
+} Nibble;
+
+enum { NIBBLE_LIMIT = 62, NIBBLE_FLOOR = 4 };
+
+/* Where value v of a nibble begins when nothing but one value is ever seen: row `seen`, and how far one value moves it
+ * there, in units of 2^-16. */
+static u16 nibble_goal[16][16], nibble_rate[NIBBLE_LIMIT + 1];
+
+static void nibble_tables_fill(void) {
+    for (u32 v = 0; v < 16; v++)
+        for (u32 i = 1; i < 16; i++)
+            nibble_goal[v][i] = (u16)(i <= v ? i * NIBBLE_FLOOR : PROBABILITY_ONE - (16 - i) * NIBBLE_FLOOR);
+    for (u32 n = 0; n <= NIBBLE_LIMIT; n++)
+        nibble_rate[n] = (u16)(n ? 65536u / (n + 2) : 32767);
+}
+
+static inline void nibble_begin(Nibble *m) {
+    for (u32 i = 0; i < 16; i++)
+        m->start[i] = (u16)(i << (PROBABILITY_BITS - 4));
+}
+
+/* v from 0 to 16 */
+static inline u32 nibble_start(const Nibble *m, u32 v) {
+    u32 start = v < 16 ? m->start[v & 15] : PROBABILITY_ONE;
+    return v ? start : 0;
+}
+
+#ifdef __SSE2__
+
+TZ_INLINE void nibble_adapt(Nibble *m, u32 v) {
+    u16 n = m->start[0];
+    __m128i *at = (__m128i *)m->start;
+    const __m128i *goal = (const __m128i *)nibble_goal[v];
+    __m128i rate = _mm_set1_epi16((i16)nibble_rate[n]), low = _mm_loadu_si128(at), high = _mm_loadu_si128(at + 1);
+    low = _mm_add_epi16(low, _mm_mulhi_epi16(_mm_sub_epi16(_mm_loadu_si128(goal), low), rate));
+    high = _mm_add_epi16(high, _mm_mulhi_epi16(_mm_sub_epi16(_mm_loadu_si128(goal + 1), high), rate));
+    _mm_storeu_si128(at, _mm_insert_epi16(low, n < NIBBLE_LIMIT ? n + 1 : n, 0));
+    _mm_storeu_si128(at + 1, high);
+}
+
+/* The value whose part of the probabilities holds `slot`. */
+TZ_INLINE u32 nibble_find(const Nibble *m, u32 slot) {
+    const __m128i *at = (const __m128i *)m->start;
+    __m128i x = _mm_set1_epi16((i16)slot);
+    u32 above = (u32)_mm_movemask_epi8(
+        _mm_packs_epi16(_mm_cmpgt_epi16(_mm_loadu_si128(at), x), _mm_cmpgt_epi16(_mm_loadu_si128(at + 1), x)));
+    return (u32)__builtin_ctz((above & 0xfffe) | 0x10000) - 1;
+}
+
+#else
+
+TZ_INLINE void nibble_adapt(Nibble *m, u32 v) {
+    u16 n = m->start[0];
+    for (u32 i = 1; i < 16; i++) {
+        i32 gap = (i32)nibble_goal[v][i] - m->start[i];
+        m->start[i] = (u16)(m->start[i] + ((gap * nibble_rate[n]) >> 16));
+    }
+    m->start[0] = n < NIBBLE_LIMIT ? (u16)(n + 1) : n;
+}
+
+/* The value whose part of the probabilities holds `slot`. */
+TZ_INLINE u32 nibble_find(const Nibble *m, u32 slot) {
+    u32 v = 0;
+    for (u32 i = 1; i < 16; i++)
+        v += m->start[i] <= slot;
+    return v;
+}
+
+#endif
+
+#endif
