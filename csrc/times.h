@@ -71,7 +71,7 @@ static void code_span_times(State *s, const Place *at, const u8 *has, u64 *start
     code_grains(s, k, 2);
     if (has[OP_START]) {
         u64 base[N_BASES] = {k->last_start, s->traces.v[at->trace].last_start};
-        u32 available = 3;
+        u32 available = s->traces.v[at->trace].last_path ? 3 : 1;
         if (up && up->seen)
             base[2] = up->start, available |= 4;
         if (up && up->has_children)

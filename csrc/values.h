@@ -53,7 +53,7 @@ static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, 
     if (told == HOLE_NEW)
         return code_new_value(s, c, cls, name, at->path, v);
     if (told == HOLE_KNOWN && n)
-        r = t->classes.v[cls].atoms.v[code_choice(c, context(&s->x, F_CHOICE, class_def, 0, PAIR_CELLS), n,
+        r = t->classes.v[cls].atoms.v[code_choice(c, context(&s->x, F_CHOICE, class_def, at->path + 1, PAIR_CELLS), n,
                                                   TZ_ENCODING ? t->atoms.v[v].def - 1 : 0, "values")];
     else if (told == HOLE_OF_TRACE && m1)
         r = m1 - 1;
