@@ -22,7 +22,7 @@ typedef struct {
     u8 seen;           /* its span has come */
     u8 has_children;
     u64 start;                               /* of its span, ns */
-    u64 first_start, child_start, child_end; /* of its first and its last child so far, ns */
+    u64 first_start, child_start, child_end, last_end; /* of its first and its last child so far, ns */
 } Mention;
 
 typedef struct {

@@ -85,7 +85,7 @@ static void code_span_times(State *s, const Place *at, const u8 *has, u64 *start
         u64 base[N_LENGTHS] = {0, k->last_length};
         u32 available = 3;
         if (own && own->has_children)
-            base[2] = own->child_end - *start, available |= 4;
+            base[2] = own->last_end - *start, available |= 4;
         k->last_length = code_length(s, at->path, k, base, available, *end - *start);
         *end = *start + k->last_length;
     }
@@ -106,6 +106,8 @@ static void learn_span_times(State *s, const Place *at, u64 start, u64 end) {
     up->has_children = 1;
     up->child_start = start;
     up->child_end = end;
+    if (!up->last_end || (i64)(end - up->last_end) > 0)
+        up->last_end = end;
 }
 
 #endif
