@@ -125,7 +125,7 @@ static u32 mention_find(const State *s, u32 trace, u64 id) {
 }
 
 /* Writing: the ids of a span that comes a little later are looked up all over a large table. */
-enum { PREFETCH_ROWS = 6 };
+enum { PREFETCH_ROWS = 4 };
 static void mention_prefetch(const State *s, size_t row) {
     map_prefetch(&s->mention_index, s->b.span_id.v[row], s->t.seed);
     map_prefetch(&s->mention_index, s->b.parent_id.v[row], s->t.seed);
@@ -149,9 +149,10 @@ static u32 mention_at(State *s, u32 trace, u8 seen, u64 rank) {
     return at - 1;
 }
 
-/* How a span's id or its parent's is told: as new, as the lower half of the trace's id, as one that is awaited, or as
- * one that was seen. */
-enum { ID_RAW, ID_OF_TRACE, ID_KNOWN = 3, ID_FAR = 15, OWN_NEAR = ID_FAR - ID_KNOWN, PARENT_NEAR = OWN_NEAR / 2 };
+/* How a span's id or its parent's is told: as new, as the lower half of the trace's id, or as one of those that its
+ * trace awaits or has seen, by rank: near ones at once, far ones with a number behind. */
+enum { ID_RAW, ID_OF_TRACE, ID_KNOWN = 3, OWN_SEEN = 14, ID_FAR = 15 };
+enum { OWN_NEAR = OWN_SEEN - ID_KNOWN, PARENT_NEAR = (ID_FAR - ID_KNOWN) / 2 };
 
 static u64 code_fresh_id(State *s, u32 told, u32 trace, u64 id) {
     if (told == ID_OF_TRACE)
@@ -165,20 +166,30 @@ static u32 fresh_symbol(const State *s, u32 trace, u64 id) {
     return id == s->traces.v[trace].lo ? ID_OF_TRACE : ID_RAW;
 }
 
-/* A span's own id: awaited, because a child named it, or fresh. */
-static u32 code_own_id(State *s, u32 trace, u32 path, u64 id) {
+static u32 own_symbol(const State *s, u32 trace, u64 id, u32 m, u32 rank) {
+    if (rank == NONE)
+        return fresh_symbol(s, trace, id);
+    if (s->mentions.v[m].seen)
+        return OWN_SEEN;
+    return rank < OWN_NEAR ? ID_KNOWN + rank : ID_FAR;
+}
+
+/* A span's own id: fresh, or awaited because a child named it, or seen because the span was sent before: *again. */
+static u32 code_own_id(State *s, u32 trace, u32 path, u64 id, u8 *again) {
     Coder *c = &s->coders[STRUCTURE];
-    u32 m = TZ_ENCODING ? mention_find(s, trace, id) : NONE;
-    u32 rank = m != NONE && !s->mentions.v[m].seen ? mention_rank(s, m) : NONE;
-    u32 told = rank == NONE ? fresh_symbol(s, trace, id) : rank < OWN_NEAR ? ID_KNOWN + rank : ID_FAR;
+    u32 m = TZ_ENCODING ? mention_find(s, trace, id) : NONE, rank = m == NONE ? NONE : mention_rank(s, m);
+    u32 told = TZ_ENCODING ? own_symbol(s, trace, id, m, rank) : 0;
     told = code_nibble(c, path_context(&s->x, AT_OWN, F_OWN, path, 0, NIBBLE_CELLS), told);
     if (told < ID_KNOWN)
         return mention_add(s, trace, code_fresh_id(s, told, trace, id), 1);
-    if (told == ID_FAR)
-        rank = code_small(c, context(&s->x, F_OWN_RANK, path, 0, SMALL_CELLS), rank - OWN_NEAR) + OWN_NEAR;
-    else
+    *again = told == OWN_SEEN;
+    if (told < OWN_SEEN)
         rank = told - ID_KNOWN;
-    m = mention_at(s, trace, 0, rank);
+    else if (*again)
+        rank = code_small(c, context(&s->x, F_OWN_RANK, path, 1, SMALL_CELLS), rank);
+    else
+        rank = code_small(c, context(&s->x, F_OWN_RANK, path, 0, SMALL_CELLS), rank - OWN_NEAR) + OWN_NEAR;
+    m = mention_at(s, trace, *again, rank);
     mention_unlink(s, m);
     s->mentions.v[m].seen = 1;
     mention_front(s, m);

@@ -110,7 +110,7 @@ typedef struct {
 static void code_span(State *s, Rows *rows, u32 scope_path, u32 first) {
     Batch *b = &s->b;
     size_t row = rows->at[KIND_SPAN]++;
-    Place at = {.own = NONE, .parent = NONE};
+    Place at = {.own = NONE, .parent = NONE, .again = 0};
     u64 hi = GIVEN(b->trace_hi, row), lo = GIVEN(b->trace_lo, row), own = GIVEN(b->span_id, row),
         parent = GIVEN(b->parent_id, row);
     u64 start = GIVEN(b->start, row), end = GIVEN(b->end, row);
@@ -126,7 +126,7 @@ static void code_span(State *s, Rows *rows, u32 scope_path, u32 first) {
     u8 has[OP_CHILDREN], children[2] = {q->children[0], q->children[1]};
     memcpy(has, q->has, sizeof has);
     if (has[OP_SPAN_ID])
-        at.own = code_own_id(s, at.trace, at.path, own);
+        at.own = code_own_id(s, at.trace, at.path, own, &at.again);
     if (has[OP_PARENT_ID])
         at.parent = code_parent_id(s, at.trace, at.path, parent);
     code_span_times(s, &at, has, &start, &end);

@@ -21,7 +21,7 @@ typedef struct {
     u32 before, after; /* neighbours in the trace's list of awaited or of seen ids */
     u8 seen;           /* its span has come */
     u8 has_children;
-    u64 start;                               /* of its span, ns */
+    u64 start, length;                       /* of its span, ns */
     u64 first_start, child_start, child_end, last_end; /* of its first and its last child so far, ns */
 } Mention;
 
@@ -33,7 +33,7 @@ typedef struct {
     u64 last_start; /* of its last span, ns */
 } Trace;
 
-enum { N_BASES = 6, N_LENGTHS = 3 };
+enum { N_BASES = 7, N_LENGTHS = 4 };
 
 /* What the clocks of a path's spans or events did so far. */
 typedef struct {

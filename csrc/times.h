@@ -62,6 +62,7 @@ static u64 code_length(State *s, u32 path, Clock *k, u64 *base, u32 available, u
 
 typedef struct {
     u32 trace, path, own, parent; /* own, parent: mentions or NONE */
+    u8 again;                     /* the span was sent before */
 } Place;
 
 static void code_span_times(State *s, const Place *at, const u8 *has, u64 *start, u64 *end) {
@@ -78,6 +79,8 @@ static void code_span_times(State *s, const Place *at, const u8 *has, u64 *start
             base[3] = up->child_end, base[4] = up->child_start, available |= 24;
         if (own && own->has_children)
             base[5] = own->first_start, available |= 32;
+        if (at->again)
+            base[6] = own->start, available |= 64;
         *start = code_start(s, at->path, k, F_START, base, available, *start);
         k->last_start = *start;
     }
@@ -86,6 +89,8 @@ static void code_span_times(State *s, const Place *at, const u8 *has, u64 *start
         u32 available = 3;
         if (own && own->has_children)
             base[2] = own->last_end - *start, available |= 4;
+        if (at->again)
+            base[3] = own->length, available |= 8;
         k->last_length = code_length(s, at->path, k, base, available, *end - *start);
         *end = *start + k->last_length;
     }
@@ -97,6 +102,7 @@ static void learn_span_times(State *s, const Place *at, u64 start, u64 end) {
     if (at->own != NONE) {
         Mention *own = &s->mentions.v[at->own];
         own->start = start;
+        own->length = end - start;
     }
     if (at->parent == NONE)
         return;
