@@ -12,7 +12,7 @@
 #endif
 
 /* An adaptive bit: the probability of a 1 in units of 2^-22 above, the number of bits seen below. */
-typedef u32 Bit;
+typedef u32 Cell;
 #define BIT_START ((u32)1 << 31)
 #define BIT_LIMIT 63u
 
@@ -24,12 +24,12 @@ static void adapt_rates_fill(void) {
         adapt_rate[n] = (u16)(131072u / (2 * n + 3));
 }
 
-static inline u32 bit_probability(Bit b) {
+static inline u32 bit_probability(Cell b) {
     u32 p = b >> (32 - PROBABILITY_BITS);
     return p ? p : 1;
 }
 
-static inline Bit bit_adapt(Bit b, u32 one) {
+static inline Cell bit_adapt(Cell b, u32 one) {
     u32 n = b & 1023, p = b >> 10;
     i64 gap = (i64)((0 - one) & 0x3fffff) - (i64)p;
     p = (u32)((i64)p + ((gap * adapt_rate[n]) >> 16));
@@ -84,7 +84,7 @@ TZ_INLINE u32 code_raw16(Coder *c, u32 n, u32 v) {
     return v;
 }
 
-TZ_INLINE u32 code_bit(Coder *c, Bit *b, u32 one) {
+TZ_INLINE u32 code_bit(Coder *c, Cell *b, u32 one) {
     u32 p = bit_probability(*b);
     coder_note(c, one ? p : p << PROBABILITY_BITS | (PROBABILITY_ONE - p));
     *b = bit_adapt(*b, one);
@@ -92,7 +92,7 @@ TZ_INLINE u32 code_bit(Coder *c, Bit *b, u32 one) {
 }
 
 /* One of 16, by an adaptive nibble. */
-TZ_INLINE u32 code_nibble(Coder *c, Bit *cells, u32 v) {
+TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
     Nibble *m = (Nibble *)cells;
     u32 start = nibble_start(m, v);
     coder_note(c, start << PROBABILITY_BITS | (nibble_start(m, v + 1) - start));
@@ -135,7 +135,7 @@ TZ_INLINE u32 code_raw16(Coder *c, u32 n, u32 v) {
     return v;
 }
 
-TZ_INLINE u32 code_bit(Coder *c, Bit *b, u32 one) {
+TZ_INLINE u32 code_bit(Coder *c, Cell *b, u32 one) {
     u32 p = bit_probability(*b), slot = c->x & (PROBABILITY_ONE - 1);
     one = slot < p;
     u32 freq = one ? p : PROBABILITY_ONE - p;
@@ -144,7 +144,7 @@ TZ_INLINE u32 code_bit(Coder *c, Bit *b, u32 one) {
     return one;
 }
 
-TZ_INLINE u32 code_nibble(Coder *c, Bit *cells, u32 v) {
+TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
     Nibble *m = (Nibble *)cells;
     u32 slot = c->x & (PROBABILITY_ONE - 1);
     v = nibble_find(m, slot);

@@ -4,7 +4,7 @@
 #define TZ_LIMITS_H
 
 #define TZ_MAX_FIELDS       1024       /* fields of one record; a record with more is kept raw */
-#define TZ_MAX_CONTEXT_BITS (1u << 23) /* adaptive bits of one restart group */
+#define TZ_MAX_CONTEXT_CELLS (1u << 23) /* size of all contexts of one restart group, 4 bytes each */
 #define TZ_MAX_REACH        255        /* how far down a trace's list of ids a reference looks */
 #define TZ_MAX_ROWS         (1u << 20) /* records of all kinds in one block */
 #define TZ_MAX_PART_ROWS    (1u << 19) /* records of one message; one with more is kept as it is */

@@ -13,7 +13,7 @@ typedef struct {
     Env *env;
     u64 seed;
     Map index;
-    VEC(Bit) bits;
+    VEC(Cell) cells;
     u32 of_family[256];      /* where the context (family, 0, 0) is, + 1, so that it needs no look-up */
     u32 of_run[5][33];       /* the same for (PATH + kind, how often the last path came) */
     U32s of_schema, of_slot; /* the same for (ORDER, schema), and for SLOT_CONTEXTS contexts of each valued slot */
@@ -24,7 +24,7 @@ enum { PATH_CONTEXTS = 32, SLOT_CONTEXTS = 4 };
 
 static void contexts_free(Contexts *x) {
     map_free(&x->index);
-    VEC_FREE(x->bits);
+    VEC_FREE(x->cells);
     VEC_FREE(x->of_path);
     VEC_FREE(x->of_schema);
     VEC_FREE(x->of_slot);
@@ -33,7 +33,7 @@ static void contexts_free(Contexts *x) {
 /* Sizes of contexts, in cells of 32 bits: one bit; a nibble; two; two levels of them; the same and bits for signs. */
 enum { BIT_CELLS = 1, NIBBLE_CELLS = 8, SMALL_CELLS = 16, PAIR_CELLS = 17 * 8, SIGNED_CELLS = PAIR_CELLS + 16 };
 
-static void cells_begin(Bit *cells, u32 n) {
+static void cells_begin(Cell *cells, u32 n) {
     u32 nibbles = n % NIBBLE_CELLS ? 0 : n < PAIR_CELLS ? n / NIBBLE_CELLS : PAIR_CELLS / NIBBLE_CELLS;
     for (u32 i = 0; i < nibbles; i++)
         nibble_begin((Nibble *)(cells + (size_t)i * NIBBLE_CELLS));
@@ -42,49 +42,49 @@ static void cells_begin(Bit *cells, u32 n) {
 }
 
 /* The cells of a context; the pointer holds until the next call. */
-static inline Bit *context(Contexts *x, u32 family, u32 a, u32 b, u32 n) {
+static inline Cell *context(Contexts *x, u32 family, u32 a, u32 b, u32 n) {
     u64 name = (u64)family << 56 | (u64)a << 28 | b;
-    if (x->bits.n + n > TZ_MAX_CONTEXT_BITS && !map_get(&x->index, name, x->seed))
+    if (x->cells.n + n > TZ_MAX_CONTEXT_CELLS && !map_get(&x->index, name, x->seed))
         name = (u64)family << 56 | (u64)0xfffffff << 28 | n; /* one for all of this family and size */
     u32 *at = map_at(x->env, &x->index, name, x->seed);
     if (!*at) {
-        size_t first = x->bits.n;
-        VEC_RESERVE(x->env, x->bits, n);
-        cells_begin(x->bits.v + first, n);
-        x->bits.n += n;
+        size_t first = x->cells.n;
+        VEC_RESERVE(x->env, x->cells, n);
+        cells_begin(x->cells.v + first, n);
+        x->cells.n += n;
         *at = (u32)first + 1;
     }
-    return x->bits.v + *at - 1;
+    return x->cells.v + *at - 1;
 }
 
 /* The same for a context whose place, + 1, is kept in *at once it is known; 0 until then. */
-static inline Bit *kept_context(Contexts *x, u32 *at, u32 family, u32 a, u32 b, u32 n) {
+static inline Cell *kept_context(Contexts *x, u32 *at, u32 family, u32 a, u32 b, u32 n) {
     if (!*at) {
-        Bit *bits = context(x, family, a, b, n); /* may move the others */
-        *at = (u32)(bits - x->bits.v) + 1;
+        Cell *bits = context(x, family, a, b, n); /* may move the others */
+        *at = (u32)(bits - x->cells.v) + 1;
     }
-    return x->bits.v + *at - 1;
+    return x->cells.v + *at - 1;
 }
 
-static inline Bit *family_context(Contexts *x, u32 family, u32 n) {
+static inline Cell *family_context(Contexts *x, u32 family, u32 n) {
     return kept_context(x, &x->of_family[family], family, 0, 0, n);
 }
 
 /* The same for a context that is named by a path and a small number; `place` is its own among those of the path. */
-static inline Bit *path_context(Contexts *x, u32 place, u32 family, u32 path, u32 b, u32 n) {
+static inline Cell *path_context(Contexts *x, u32 place, u32 family, u32 path, u32 b, u32 n) {
     return kept_context(x, &x->of_path.v[(size_t)path * PATH_CONTEXTS + place], family, path, b, n);
 }
 
 /* --- numbers ------------------------------------------------------------------------------------------------------ */
 
 /* 8 bits: the upper four, then the lower ones in the context of the upper. */
-TZ_INLINE u32 code_pair(Coder *c, Bit *cells, u32 v) {
+TZ_INLINE u32 code_pair(Coder *c, Cell *cells, u32 v) {
     u32 high = code_nibble(c, cells, v >> 4);
     return high << 4 | code_nibble(c, cells + (size_t)(1 + high) * NIBBLE_CELLS, v & 15);
 }
 
 /* Numbers that are often 0 and never large. */
-static u32 code_small(Coder *c, Bit *cells, u32 v) {
+static u32 code_small(Coder *c, Cell *cells, u32 v) {
     u32 r = code_nibble(c, cells, v < 15 ? v : 15);
     if (r < 15)
         return r;
@@ -106,7 +106,7 @@ static inline u64 code_number_tail(Coder *c, u32 head, u64 v) {
     return n ? top << n | code_raw(c, n, v & (((u64)1 << n) - 1)) : top;
 }
 
-static u64 code_wide(Coder *c, Bit *cells, u64 v) {
+static u64 code_wide(Coder *c, Cell *cells, u64 v) {
     u32 head = code_pair(c, cells, number_head(v));
     if (head >= 252)
         tz_fail(c->env, TZ_CORRUPT, "number");
@@ -114,7 +114,7 @@ static u64 code_wide(Coder *c, Bit *cells, u64 v) {
 }
 
 /* A difference modulo 2^64: size, then sign. */
-static u64 code_signed(Coder *c, Bit *cells, u64 v) {
+static u64 code_signed(Coder *c, Cell *cells, u64 v) {
     u64 size = v >> 63 ? 0 - v : v;
     u32 head = code_pair(c, cells, number_head(size));
     if (head >= 252)
@@ -127,7 +127,7 @@ static u64 code_signed(Coder *c, Bit *cells, u64 v) {
 }
 
 /* One of n: up to 8 leading bits of its number adapt. */
-static u32 code_choice(Coder *c, Bit *cells, u32 n, u32 v, const char *where) {
+static u32 code_choice(Coder *c, Cell *cells, u32 n, u32 v, const char *where) {
     if (n < 2)
         return 0;
     u32 bits = bit_length(n - 1), top = bits < 8 ? bits : 8, rest = bits - top;

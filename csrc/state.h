@@ -68,9 +68,9 @@ typedef struct {
 enum {
     F_PATH = 0,
     F_ANY_PATH = 5,
-    F_RECENT2 = 15,
-    F_RECENT1 = 20,
-    F_TRACE_HALF = 25,
+    F_RECENT2 = 10,
+    F_RECENT1 = 15,
+    F_TRACE_HALF = 20,
     F_TRACE,
     F_TRACE_BACK,
     F_OWN,

@@ -43,7 +43,7 @@ static void state_begin(State *s, const Preset *preset) {
     s->x.env = env;
     s->t.preset = &preset->t;
     s->t.seed = s->x.seed = preset->t.seed;
-    s->x.bits.n = s->x.of_path.n = s->x.of_schema.n = s->x.of_slot.n = s->recents.n = s->traces.n = s->mentions.n =
+    s->x.cells.n = s->x.of_path.n = s->x.of_schema.n = s->x.of_slot.n = s->recents.n = s->traces.n = s->mentions.n =
         s->clocks.n = s->series.n = s->skeletons.n = s->def_skeletons.n = 0;
     map_clear(&s->x.index);
     memset(s->x.of_family, 0, sizeof s->x.of_family);

@@ -155,18 +155,19 @@ def test_same_bytes_beyond_the_reach_of_references() -> None:
 
 @pytest.mark.slow
 def test_same_bytes_when_contexts_are_shared() -> None:
-    """So many paths that the adaptive bits run out."""
+    """So many paths that the room for contexts runs out."""
     r, twins = random.Random(7), Twins()
     n_contexts = []
-    for _ in range(4):
+    for _ in range(6):
         spans = []
         for _ in range(6000):
             value = field(2, b"\x18" + varint(r.getrandbits(40)))
-            attribute = field(9, field(1, b"k%d" % r.randrange(20_000)) + value)
-            spans.append(field(2, field(1, r.randbytes(16)) + b"\x39" + r.randbytes(8) + attribute))
+            name = b"%d" % r.randrange(20_000)
+            attributes = b"".join(field(9, field(1, key + name) + value) for key in (b"k", b"l", b"m"))
+            spans.append(field(2, field(1, r.randbytes(16)) + b"\x39" + r.randbytes(8) + attributes))
         twins.round_trip(plain(field(1, field(2, b"".join(spans)))))
         n_contexts.append(twins.encoders[1].statistics()["contexts"])
-    assert n_contexts[3] - n_contexts[2] < 100 < n_contexts[1] - n_contexts[0]
+    assert n_contexts[5] - n_contexts[4] < 100 < n_contexts[1] - n_contexts[0]
 
 
 @pytest.mark.parametrize("path", DATA, ids=[path.name.split(".")[0] for path in DATA])

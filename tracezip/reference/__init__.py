@@ -186,7 +186,7 @@ class Decoder:
         s.budget += BUDGET_OF_BYTE * n_bytes
         s.rows = [[] for _ in KINDS]
         named = list(zip(_SECTIONS.items(), map(bytes, sections), strict=True))
-        coders = {name: CoderReader(name, data) for (name, kind), data in named if kind == "coded"}
+        coders = {name: CoderReader(data) for (name, kind), data in named if kind == "coded"}
         plains = {name: PlainReader(name, data) for (name, kind), data in named if kind == "plain"}
         s.coders, s.plains = {**coders}, {**plains}
         code_definitions(s, Plan())

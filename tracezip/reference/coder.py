@@ -1,4 +1,4 @@
-"""FORMAT.md, "Range coder" and "Adaptive bit".
+"""FORMAT.md, "Entropy coder", "Adaptive bit" and "Adaptive nibble".
 
 A writer is given each value and returns it; a reader ignores what it is given. So whatever is built on them exists once
 for both directions.
@@ -6,37 +6,73 @@ for both directions.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Protocol
 
 from tracezip.errors import damaged_section
 
-Bits = list[int]
-"""Adaptive bits: the probability of a 1 in units of 2^-22, times 1024, plus the number of bits seen."""
-
-FRESH_BIT = 1 << 31
-_SEEN = 1023
-_MAX_SEEN = 63
-_ONE = 0x3FFFFF
-_RATES = [131072 // (2 * seen + 3) for seen in range(_MAX_SEEN + 1)]
-_FULL_RANGE = 0xFFFFFFFF
-_MASK32 = 0xFFFFFFFF
-
-
-def _probability(bit: int) -> int:
-    return max(bit >> 17, 1)
+_ONE = 1 << 15
+"""Probabilities are in units of 2^-15."""
+_FULL = 0x3FFFFF
+"""A bit's probability is kept in units of 2^-22."""
+_MAX_BITS_SEEN = 63
+_MAX_NIBBLES_SEEN = 62
+_FLOOR = 4
+_LOWEST = 1 << 16
+"""A state below it takes in a word."""
 
 
-def _adapted(bit: int, one: bool) -> int:
-    p, seen = bit >> 10, bit & _SEEN
-    p += ((_ONE if one else 0) - p) * _RATES[seen] >> 16
-    return p << 10 | min(seen + 1, _MAX_SEEN)
+class AdaptiveBit:
+    """How probable a 1 is."""
+
+    def __init__(self) -> None:
+        self._p = 1 << 21
+        self._seen = 0
+
+    def interval(self, one: int) -> tuple[int, int]:
+        """Start and frequency of a value."""
+        p = max(self._p >> 7, 1)
+        return (0, p) if one else (p, _ONE - p)
+
+    def find(self, slot: int) -> int:
+        """The value in whose interval a number lies."""
+        return int(slot < max(self._p >> 7, 1))
+
+    def learn(self, one: int) -> None:
+        rate = 131072 // (2 * self._seen + 3)
+        self._p += ((_FULL if one else 0) - self._p) * rate >> 16
+        self._seen = min(self._seen + 1, _MAX_BITS_SEEN)
+
+
+class AdaptiveNibble:
+    """How probable each of 16 values is."""
+
+    def __init__(self) -> None:
+        self._starts = [2048 * value for value in range(16)] + [_ONE]
+        self._seen = 0
+
+    def interval(self, value: int) -> tuple[int, int]:
+        """Start and frequency of a value."""
+        start = self._starts[value]
+        return start, self._starts[value + 1] - start
+
+    def find(self, slot: int) -> int:
+        """The value in whose interval a number lies."""
+        return bisect_right(self._starts, slot) - 1
+
+    def learn(self, value: int) -> None:
+        rate = 65536 // (self._seen + 2) if self._seen else 32767
+        for i in range(1, 16):
+            goal = _FLOOR * i if i <= value else _ONE - _FLOOR * (16 - i)
+            self._starts[i] += (goal - self._starts[i]) * rate >> 16
+        self._seen = min(self._seen + 1, _MAX_NIBBLES_SEEN)
 
 
 class Coder(Protocol):
     """One coded section."""
 
-    def bit(self, bits: Bits, i: int, one: bool) -> bool:
-        """One bit by the adaptive bit `bits[i]`, which learns it."""
+    def symbol(self, model: AdaptiveBit | AdaptiveNibble, value: int) -> int:
+        """One value by a model, which learns it."""
 
     def raw16(self, n: int, value: int) -> int:
         """`n` bits, at most 16, that nothing foretells."""
@@ -52,110 +88,64 @@ def code_raw(coder: Coder, n: int, value: int) -> int:
 
 
 class CoderWriter:
-    """Writes a coded section."""
+    """Writes a coded section: notes what is coded, and codes it backwards at the end."""
 
     def __init__(self) -> None:
-        self._out = bytearray()
-        self._low = 0
-        self._range = _FULL_RANGE
-        self._cache: int | None = None
-        self._pending = 0
-        """Bytes 0xFF behind the cache that a carry may still change."""
+        self._steps: list[tuple[int, int, int]] = []
+        """Start, frequency and bits of the probability; raw bits are a symbol among 2^n of frequency 1."""
 
-    def bit(self, bits: Bits, i: int, one: bool) -> bool:
-        bound = (self._range >> 15) * _probability(bits[i])
-        if one:
-            self._range = bound
-        else:
-            self._low += bound
-            self._range -= bound
-        bits[i] = _adapted(bits[i], one)
-        self._fill()
-        return one
+    def symbol(self, model: AdaptiveBit | AdaptiveNibble, value: int) -> int:
+        self._steps.append((*model.interval(value), 15))
+        model.learn(value)
+        return value
 
     def raw16(self, n: int, value: int) -> int:
-        self._range >>= n
-        self._low += self._range * value
-        self._fill()
+        self._steps.append((value, 1, n))
         return value
 
     def end(self) -> bytes:
-        """The section: the shortest bytes within the last interval, without zeros at their end."""
-        top = self._low + self._range - 1
-        for kept in (0, 1, 2, 3):
-            mask = (1 << (32 - 8 * kept)) - 1
-            value = (self._low + mask) & ~mask
-            if value <= top:
-                self._low = value
-                break
-        for _ in range(5):
-            self._shift()
-        return bytes(self._out).rstrip(b"\0")
-
-    def _fill(self) -> None:
-        while self._range < 1 << 24:
-            self._range = self._range << 8 & _MASK32
-            self._shift()
-
-    def _shift(self) -> None:
-        carry = self._low >> 32
-        if carry or self._low < 0xFF000000:
-            if self._cache is not None:
-                self._out.append((self._cache + carry) & 0xFF)
-            self._out += bytes([(0xFF + carry) & 0xFF]) * self._pending
-            self._pending = 0
-            self._cache = self._low >> 24 & 0xFF
-        else:
-            self._pending += 1
-        self._low = self._low << 8 & _MASK32
+        x, words = 0, []
+        for start, frequency, n in reversed(self._steps):
+            if x >= frequency << 32 - n:
+                words.append((x & 0xFFFF).to_bytes(2, "little"))
+                x >>= 16
+            x = (x // frequency << n) + x % frequency + start
+        state = x.to_bytes((x.bit_length() + 7) // 8, "little")
+        return b"".join([state, *reversed(words)])
 
 
 class CoderReader:
-    """Reads a coded section. Past its end there are zeros."""
+    """Reads a coded section."""
 
-    def __init__(self, name: str, data: bytes) -> None:
-        self._name = name
+    def __init__(self, data: bytes) -> None:
+        n = len(data)
+        self._at = n if n <= 4 else 3 if n % 2 else 4
         self._data = data
-        self._at = 0
-        self._range = _FULL_RANGE
-        self._code = 0
-        for _ in range(4):
-            self._shift()
+        self._x = int.from_bytes(data[: self._at], "little")
 
     @property
     def is_used_up(self) -> bool:
-        return self._at >= len(self._data)
+        return self._at == len(self._data) and not self._x
 
-    def bit(self, bits: Bits, i: int, one: bool) -> bool:
-        bound = (self._range >> 15) * _probability(bits[i])
-        one = self._code < bound
-        if one:
-            self._range = bound
-        else:
-            self._code -= bound
-            self._range -= bound
-        bits[i] = _adapted(bits[i], one)
+    def symbol(self, model: AdaptiveBit | AdaptiveNibble, value: int) -> int:
+        slot = self._x % _ONE
+        value = model.find(slot)
+        start, frequency = model.interval(value)
+        self._x = frequency * (self._x >> 15) + slot - start
+        model.learn(value)
         self._fill()
-        return one
+        return value
 
     def raw16(self, n: int, value: int) -> int:
-        self._range >>= n
-        value = self._code // self._range
-        if value >> n:
-            raise damaged_section(self._name)
-        self._code -= value * self._range
+        value = self._x & ((1 << n) - 1)
+        self._x >>= n
         self._fill()
         return value
 
     def _fill(self) -> None:
-        while self._range < 1 << 24:
-            self._range = self._range << 8 & _MASK32
-            self._shift()
-
-    def _shift(self) -> None:
-        byte = self._data[self._at] if self._at < len(self._data) else 0
-        self._at += 1
-        self._code = (self._code << 8 | byte) & _MASK32
+        if self._x < _LOWEST and self._at < len(self._data):
+            self._x = self._x << 16 | int.from_bytes(self._data[self._at : self._at + 2], "little")
+            self._at += 2
 
 
 class Plain(Protocol):

@@ -4,159 +4,200 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from enum import IntEnum
+from typing import NamedTuple
 
 from tracezip.errors import damaged_section
-from tracezip.reference.coder import FRESH_BIT, Bits, Coder, code_raw
-from tracezip.reference.format_limits import MAX_CONTEXT_BITS
+from tracezip.reference.coder import AdaptiveBit, AdaptiveNibble, Coder, code_raw
+from tracezip.reference.format_limits import MAX_CONTEXT_CELLS
 
 MASK64 = (1 << 64) - 1
+_NIBBLE_SIZE = 8
+_FIRST_NO_HEAD = 252
 
-BIT, RECENT_BITS, SMALL_BITS, WIDE_BITS, SIGNED_BITS, CHOICE_BITS = 1, 32, 64, 320, 384, 256
-"""Sizes of contexts."""
+
+class Layout(NamedTuple):
+    """What a context consists of."""
+
+    n_nibbles: int
+    n_bits: int
+
+    @property
+    def size(self) -> int:
+        return _NIBBLE_SIZE * self.n_nibbles + self.n_bits
+
+
+BIT, NIBBLE, SMALL, PAIR, SIGNED = Layout(0, 1), Layout(1, 0), Layout(2, 0), Layout(17, 0), Layout(17, 16)
 
 
 class F(IntEnum):
     """Families of contexts, recents, series and memories. The first five are of each kind of records."""
 
-    PATH2 = 0
-    PATH1 = 5
-    PATH0 = 10
-    RECENT2 = 15
-    RECENT1 = 20
-    TRACE_HALF = 25
-    TRACE_SAME = 26
-    TRACE_NEXT = 27
-    TRACE_NEW = 28
-    TRACE_BACK = 29
-    ID_OF_TRACE = 30
-    OWN_AWAITED = 31
-    OWN_RANK = 32
-    PARENT_KNOWN = 33
-    PARENT_SEEN = 34
-    PARENT_RANK = 35
-    PARENT_RANK_SEEN = 36
-    LINK_TRACE = 37
-    LINK_BACK = 38
-    LINK_KNOWN = 39
-    LINK_SEEN = 40
-    LINK_RANK = 41
-    GRAIN = 42
-    START = 43
-    EVENT_TIME = 44
-    LENGTH = 45
-    OF_TRACE = 46
-    OF_PATH = 47
-    OF_VALUE = 48
-    HIT1 = 49
-    HIT2 = 50
-    KNOWN = 51
-    CHOICE = 52
-    NUMBER = 53
-    NUMBER_STEP = 54
-    ORDER = 55
-    EVENTS = 56
-    LINKS = 57
-    SPANS = 58
-    SCOPES = 59
-    MESSAGE = 60
-    TEXT = 61
-    TEXT_LENGTH = 62
-    SKELETON = 63
-    FIELD = 64
-    FIELD_STEP = 65
-    FIELD_WIDTH = 66
-    COUNT = 67
-    STRING_KNOWN = 68
-    STRING = 69
-    CLASS = 70
-    CLASS_NEW = 71
-    SLOT_MODE = 72
-    SLOT_CONDITION = 73
-    SHAPE = 74
-    SCHEMA = 75
-    SAME = 76
-    ATOM_KNOWN = 77
-    ATOM = 78
-    VALUE = 79
+    PATH = 0
+    ANY_PATH = 5
+    RECENT2 = 10
+    RECENT1 = 15
+    TRACE_HALF = 20
+    TRACE = 21
+    TRACE_BACK = 22
+    OWN = 23
+    OWN_RANK = 24
+    PARENT = 25
+    PARENT_SEEN = 26
+    PARENT_RANK = 27
+    LINK_TRACE = 28
+    LINK_BACK = 29
+    LINK_KNOWN = 30
+    LINK_SEEN = 31
+    LINK_RANK = 32
+    GRAIN = 33
+    START = 34
+    EVENT_TIME = 35
+    LENGTH = 36
+    OF_TRACE = 37
+    OF_PATH = 38
+    OF_VALUE = 39
+    HOLE = 40
+    CHOICE = 41
+    NUMBER = 42
+    NUMBER_STEP = 43
+    ORDER = 44
+    EVENTS = 45
+    LINKS = 46
+    SPANS = 47
+    SCOPES = 48
+    MESSAGE = 49
+    TEXT = 50
+    TEXT_LENGTH = 51
+    SKELETON = 52
+    FIELD = 53
+    FIELD_STEP = 54
+    FIELD_WIDTH = 55
+    UUID = 56
+    COUNT = 57
+    STRING_KNOWN = 58
+    STRING = 59
+    CLASS = 60
+    CLASS_NEW = 61
+    SLOT_MODE = 62
+    SLOT_CONDITION = 63
+    SHAPE = 64
+    SCHEMA = 65
+    SAME = 66
+    ATOM_KNOWN = 67
+    ATOM = 68
+    VALUE = 69
+
+
+class Context:
+    """Adaptive nibbles and bits, made when they are first used."""
+
+    def __init__(self) -> None:
+        self._nibbles: dict[int, AdaptiveNibble] = {}
+        self._bits: dict[int, AdaptiveBit] = {}
+
+    def nibble(self, i: int) -> AdaptiveNibble:
+        if i not in self._nibbles:
+            self._nibbles[i] = AdaptiveNibble()
+        return self._nibbles[i]
+
+    def bit(self, i: int) -> AdaptiveBit:
+        if i not in self._bits:
+            self._bits[i] = AdaptiveBit()
+        return self._bits[i]
 
 
 class Contexts:
     """All contexts of a restart group, by name."""
 
     def __init__(self) -> None:
-        self._contexts: dict[Hashable, Bits] = {}
-        self._n_bits = 0
+        self._contexts: dict[Hashable, Context] = {}
+        self._size = 0
 
     def __len__(self) -> int:
         return len(self._contexts)
 
-    def get(self, size: int, family: int, a: Hashable = 0, b: Hashable = 0) -> Bits:
+    def get(self, layout: Layout, family: int, a: Hashable = 0, b: Hashable = 0) -> Context:
         """The context of a name, made when it is first asked for; a shared one if there are too many."""
-        bits = self._contexts.get((family, a, b))
-        if bits is None:
-            is_full = self._n_bits + size > MAX_CONTEXT_BITS
-            bits = self._made(("shared", family, size) if is_full else (family, a, b), size)
-        return bits
+        context = self._contexts.get((family, a, b))
+        if context is None:
+            is_full = self._size + layout.size > MAX_CONTEXT_CELLS
+            context = self._made(("shared", family, layout.size) if is_full else (family, a, b), layout)
+        return context
 
-    def _made(self, name: Hashable, size: int) -> Bits:
+    def _made(self, name: Hashable, layout: Layout) -> Context:
         if name not in self._contexts:
-            self._contexts[name] = [FRESH_BIT] * size
-            self._n_bits += size
+            self._contexts[name] = Context()
+            self._size += layout.size
         return self._contexts[name]
 
 
-def code_tree(coder: Coder, bits: Bits, n: int, value: int, first: int = 0) -> int:
-    """`n` bits, each in the context of those before it; uses `bits` from `first` on."""
-    node = 1
-    for i in reversed(range(n)):
-        node = node << 1 | coder.bit(bits, first + node, bool(value >> i & 1))
-    return node - (1 << n)
+def code_nibble(coder: Coder, context: Context, value: int) -> int:
+    """One of 16."""
+    return coder.symbol(context.nibble(0), value)
 
 
-def code_small(coder: Coder, bits: Bits, value: int) -> int:
-    """Numbers that are often 0: the length in unary, then its bits."""
-    length, i = (value + 1).bit_length() - 1, 0
-    while i < 32 and coder.bit(bits, i, i < length):
-        i += 1
-    if i == 32:
+def code_pair(coder: Coder, context: Context, value: int) -> int:
+    """8 bits: the upper four, then the lower ones in the context of the upper."""
+    high = coder.symbol(context.nibble(0), value >> 4)
+    return high << 4 | coder.symbol(context.nibble(1 + high), value & 15)
+
+
+def code_small(coder: Coder, context: Context, value: int) -> int:
+    """Numbers that are often 0 and never large."""
+    first = coder.symbol(context.nibble(0), min(value, 15))
+    if first < 15:
+        return first
+    n = coder.symbol(context.nibble(1), (value - 14).bit_length() - 1 if value > 14 else 0)
+    return 14 + (1 << n) + code_raw(coder, n, value - 14 & ((1 << n) - 1))
+
+
+def _head(value: int) -> int:
+    """A number below 4, or its length and the two digits below the leading one."""
+    n = value.bit_length()
+    return value if n < 3 else n - 2 << 2 | value >> n - 3 & 3
+
+
+def _code_head(coder: Coder, context: Context, value: int) -> int:
+    head = code_pair(coder, context, _head(value))
+    if head >= _FIRST_NO_HEAD:
         raise damaged_section("number")
-    rest = value + 1 - (1 << i)
-    rest = code_tree(coder, bits, i, rest, 32) if i <= 4 else code_raw(coder, i, rest)
-    return (1 << i) + rest - 1
+    return head
 
 
-def code_wide(coder: Coder, bits: Bits, value: int) -> int:
-    """Any 64-bit number: the length through a tree, then the digits below the leading one."""
-    length = code_tree(coder, bits, 6, min(value.bit_length(), 63))
-    if length == 63:
-        return code_raw(coder, 64, value)
-    if length < 2:
-        return length
-    n_top = min(2, length - 1)
-    n_rest = length - 1 - n_top
-    top = code_tree(coder, bits, n_top, value >> n_rest & ((1 << n_top) - 1), 64 + 4 * length)
-    rest = code_raw(coder, n_rest, value & ((1 << n_rest) - 1))
-    return (1 << n_top | top) << n_rest | rest
+def _code_rest(coder: Coder, head: int, value: int) -> int:
+    """The number that has this head."""
+    if head < 4:
+        return head
+    n = (head >> 2) - 1
+    return (4 | head & 3) << n | code_raw(coder, n, value & ((1 << n) - 1))
 
 
-def code_signed(coder: Coder, bits: Bits, value: int) -> int:
+def code_wide(coder: Coder, context: Context, value: int) -> int:
+    """Any 64-bit number."""
+    return _code_rest(coder, _code_head(coder, context, value), value)
+
+
+def code_signed(coder: Coder, context: Context, value: int) -> int:
     """A difference modulo 2^64: size, then sign."""
-    negative = value >> 63 == 1
-    size = code_wide(coder, bits, (-value & MASK64) if negative else value)
-    if not size:
+    negative = value >> 63
+    size = -value & MASK64 if negative else value
+    head = _code_head(coder, context, size)
+    if not head:
         return 0
-    negative = coder.bit(bits, WIDE_BITS + min(size.bit_length(), 63), negative)
+    negative = coder.symbol(context.bit(head >> 4), negative)
+    size = _code_rest(coder, head, size)
     return -size & MASK64 if negative else size
 
 
-def code_choice(coder: Coder, bits: Bits, n: int, value: int, where: str) -> int:
+def code_choice(coder: Coder, context: Context, n: int, value: int, where: str) -> int:
     """One of `n`: up to 8 leading bits of its number adapt."""
     if n < 2:
         return 0
     n_bits = (n - 1).bit_length()
     n_top = min(n_bits, 8)
     n_rest = n_bits - n_top
-    result = code_tree(coder, bits, n_top, value >> n_rest)
+    top = value >> n_rest
+    result = code_pair(coder, context, top) if n_top > 4 else coder.symbol(context.nibble(1), top)
     result = result << n_rest | code_raw(coder, n_rest, value & ((1 << n_rest) - 1))
     if result >= n:
         raise damaged_section(where)

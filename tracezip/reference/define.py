@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 from tracezip.errors import damaged_section, section_beyond_limits
 from tracezip.reference.check import check_class, check_fields
 from tracezip.reference.contexts import (
-    CHOICE_BITS,
-    SMALL_BITS,
-    WIDE_BITS,
+    PAIR,
+    SMALL,
     F,
     code_choice,
+    code_pair,
     code_small,
-    code_tree,
     code_wide,
 )
 from tracezip.reference.format_limits import MAX_FIELDS, MAX_PATHS, MAX_ROWS, MAX_SLOTS
 from tracezip.reference.skeleton import FIELDS, MAX_SKELETON_FIELDS
-from tracezip.reference.state import State, T
+from tracezip.reference.state import Recent, State, T
 from tracezip.reference.tables import (
     KINDS,
     N_PLACES,
@@ -40,6 +39,8 @@ from tracezip.reference.text import code_text
 _COST = 4
 """What a class, schema, shape or path takes from the budget."""
 _ATOM_COST = 8
+
+_CLASS_DEFINED, _CLASS_NEW = 2, 3
 
 MAX_CONDITION = 255
 """A slot further on than this foretells no other."""
@@ -81,7 +82,7 @@ def code_definitions(s: State, plan: Plan) -> None:
 
 def _code_list(s: State, which: int, things: list[T]) -> Iterator[T | None]:
     """Each thing of a list; nothing so many times when reading."""
-    n = code_wide(s.coders["tree"], s.contexts.get(WIDE_BITS, F.COUNT, which), len(things))
+    n = code_wide(s.coders["tree"], s.contexts.get(PAIR, F.COUNT, which), len(things))
     if n > MAX_ROWS:
         raise section_beyond_limits("tree")
     for i in range(n):
@@ -90,7 +91,7 @@ def _code_list(s: State, which: int, things: list[T]) -> Iterator[T | None]:
 
 def _define_skeleton(s: State, skeleton: Skeleton | None) -> None:
     data = skeleton.data if skeleton else b""
-    n = code_wide(s.coders["tree"], s.contexts.get(WIDE_BITS, F.TEXT_LENGTH, 0, 1), len(data))
+    n = code_wide(s.coders["tree"], s.contexts.get(PAIR, F.TEXT_LENGTH, 0, 1), len(data))
     s.spend(n)
     data = s.plains["text"].take(n, data)
     if not 0 < sum(byte in FIELDS for byte in data) <= MAX_SKELETON_FIELDS:
@@ -106,8 +107,8 @@ def _define_skeleton(s: State, skeleton: Skeleton | None) -> None:
 def _define_schema(s: State, schema: Schema | None) -> None:
     coder = s.coders["tree"]
     s.spend(_COST)
-    kind = code_tree(coder, s.contexts.get(8, F.SCHEMA, 0), 3, schema.kind if schema else 0)
-    n = code_small(coder, s.contexts.get(SMALL_BITS, F.SCHEMA, 1, kind), len(schema.classes) if schema else 0)
+    kind = s.nibble(coder, schema.kind if schema else 0, F.SCHEMA, 0)
+    n = code_small(coder, s.contexts.get(SMALL, F.SCHEMA, 1, kind), len(schema.classes) if schema else 0)
     if kind >= len(KINDS) or n > MAX_FIELDS:
         raise damaged_section("tree")
     s.spend(n)
@@ -134,45 +135,56 @@ def _new_schema(s: State, kind: int, classes: tuple[Class, ...]) -> Schema:
 def _code_modes(s: State, schema: Schema) -> None:
     coder = s.coders["tree"]
     for i in range(len(schema.slots)):
-        mode = code_tree(coder, s.contexts.get(4, F.SLOT_MODE), 2, schema.modes[i])
+        mode = s.nibble(coder, schema.modes[i], F.SLOT_MODE)
         if mode > Mode.NUMBER:
             raise damaged_section("tree")
         schema.modes[i] = mode
         if mode == Mode.DICTIONARY:
-            bits = s.contexts.get(SMALL_BITS, F.SLOT_CONDITION)
-            schema.conditions[i] = code_small(coder, bits, schema.conditions[i] if s.writing else 0)
+            context = s.contexts.get(SMALL, F.SLOT_CONDITION)
+            schema.conditions[i] = code_small(coder, context, schema.conditions[i] if s.writing else 0)
             if schema.conditions[i] > min(i, MAX_CONDITION):
                 raise damaged_section("tree")
 
 
 def _code_class(s: State, last: Class | None, cls: Class | None) -> Class:
     """A class, after the one before it."""
-    coder = s.coders["tree"]
-    recent = s.recent_class(last)
-    found = s.ask(coder, recent, cls, F.CLASS, 1)
+    coder, recent = s.coders["tree"], s.recent_class(last)
+    told = s.nibble(coder, _class_symbol(recent, cls) if s.writing else 0, F.CLASS, recent.run)
+    found: Class | None = None
+    if told < _CLASS_DEFINED:
+        found = recent.second if told else recent.first
+    elif told == _CLASS_DEFINED and s.classes:
+        number = cls.number - 1 if cls else 0
+        context = s.contexts.get(PAIR, F.CLASS, 16)
+        found = s.classes[code_choice(coder, context, len(s.classes), number, "tree")]
+    elif told == _CLASS_NEW:
+        found = _define_class(s, cls)
     if found is None:
-        is_defined = cls is not None and cls.number > 0
-        if s.classes and s.bit(coder, is_defined, F.CLASS, 0):
-            bits = s.contexts.get(CHOICE_BITS, F.CLASS, 2)
-            found = s.classes[code_choice(coder, bits, len(s.classes), cls.number - 1 if cls else 0, "tree")]
-        else:
-            found = _define_class(s, cls)
+        raise damaged_section("tree")
     recent.learn(found)
     return found
+
+
+def _class_symbol(recent: Recent[Class], cls: Class | None) -> int:
+    """How a class is told: as one of the two of a recent, by its number, or anew."""
+    assert cls is not None
+    if not cls.number:
+        return _CLASS_NEW
+    return 0 if cls is recent.first else 1 if cls is recent.second else _CLASS_DEFINED
 
 
 def _define_class(s: State, cls: Class | None) -> Class:
     coder, given = s.coders["tree"], cls or Class(0, 0, 0)
     s.spend(_COST)
-    place = code_tree(coder, s.contexts.get(8, F.CLASS_NEW, 0), 3, given.place)
-    op = code_tree(coder, s.contexts.get(16, F.CLASS_NEW, 1, place), 4, given.op)
-    tag = code_wide(coder, s.contexts.get(WIDE_BITS, F.CLASS_NEW, 2, place << 8 | op), given.tag)
+    place = s.nibble(coder, given.place, F.CLASS_NEW, 0)
+    op = s.nibble(coder, given.op, F.CLASS_NEW, 1, place)
+    tag = code_wide(coder, s.contexts.get(PAIR, F.CLASS_NEW, 2, place << 8 | op), given.tag)
     if place >= N_PLACES or op >= len(Op) or tag >> 32:
         raise damaged_section("tree")
     key, any_tag = None, 0
     if op == Op.ATTRIBUTE:
         key = _define_string(s, 0, 0, given.key)
-        any_tag = code_tree(coder, s.contexts.get(256, F.CLASS_NEW, 3, place), 8, given.any)
+        any_tag = code_pair(coder, s.contexts.get(PAIR, F.CLASS_NEW, 3, place), given.any)
     cls = cls or _new_class(s, place, op, tag, key, any_tag)
     s.classes.append(cls)
     cls.number = len(s.classes)
@@ -193,7 +205,7 @@ def _define_string(s: State, which: int, class_number: int, text: String | None)
     coder = s.coders["tree"]
     number = text.number if text else None
     if s.bit(coder, number is not None, F.STRING_KNOWN, which, class_number):
-        number = code_wide(coder, s.contexts.get(WIDE_BITS, F.STRING, which), number or 0)
+        number = code_wide(coder, s.contexts.get(PAIR, F.STRING, which), number or 0)
         if number >= len(s.strings):
             raise damaged_section("tree")
         return s.strings[number]
@@ -209,8 +221,8 @@ def _define_string(s: State, which: int, class_number: int, text: String | None)
 def _code_schema(s: State, which: int, schema: Schema | None) -> Schema:
     if not s.schemas:
         raise damaged_section("tree")
-    bits = s.contexts.get(CHOICE_BITS, F.SHAPE, which, 1)
-    return s.schemas[code_choice(s.coders["tree"], bits, len(s.schemas), schema.number - 1 if schema else 0, "tree")]
+    context = s.contexts.get(PAIR, F.SHAPE, which, 1)
+    return s.schemas[code_choice(s.coders["tree"], context, len(s.schemas), schema.number - 1 if schema else 0, "tree")]
 
 
 def _define_shape(s: State, shape: Shape | None) -> None:
@@ -230,8 +242,8 @@ def _code_order(s: State, n: int, order: tuple[int, ...] | None) -> tuple[int, .
     """Each slot as its place among those that are left."""
     left, result = list(range(n)), []
     for i in range(n):
-        bits = s.contexts.get(SMALL_BITS, F.SHAPE, 2)
-        at = code_small(s.coders["tree"], bits, left.index(order[i]) if order else 0)
+        context = s.contexts.get(SMALL, F.SHAPE, 2)
+        at = code_small(s.coders["tree"], context, left.index(order[i]) if order else 0)
         if at >= len(left):
             raise damaged_section("tree")
         result.append(left.pop(at))
@@ -275,7 +287,7 @@ def _code_atom(s: State, cls: Class, atom: Atom | None) -> Atom:
     if not n or not s.bit(coder, is_defined, F.ATOM_KNOWN, cls.number):
         return _define_atom(s, cls, atom)
     number = (atom.number if atom else None) or 0
-    return cls.atoms[code_choice(coder, s.contexts.get(CHOICE_BITS, F.ATOM, cls.number), n, number, "tree")]
+    return cls.atoms[code_choice(coder, s.contexts.get(PAIR, F.ATOM, cls.number), n, number, "tree")]
 
 
 def _define_atom(s: State, cls: Class, atom: Atom | None) -> Atom:
@@ -285,7 +297,7 @@ def _define_atom(s: State, cls: Class, atom: Atom | None) -> Atom:
     else:
         given = atom.value if atom else 0
         assert isinstance(given, int)
-        value = code_wide(s.coders["tree"], s.contexts.get(WIDE_BITS, F.VALUE, cls.number), given)
+        value = code_wide(s.coders["tree"], s.contexts.get(PAIR, F.VALUE, cls.number), given)
     atom = atom or new_atom(s, cls, value)
     atom.number = len(cls.atoms)
     cls.atoms.append(atom)

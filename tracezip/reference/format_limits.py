@@ -4,8 +4,8 @@ from __future__ import annotations
 
 MAX_FIELDS = 1024
 """Fields of one record; a record with more is kept raw."""
-MAX_CONTEXT_BITS = 1 << 23
-"""Adaptive bits of one restart group, beyond which contexts are shared."""
+MAX_CONTEXT_CELLS = 1 << 23
+"""Size of all contexts of one restart group, beyond which contexts are shared."""
 MAX_REACH = 255
 """How far down a trace's list of ids a reference looks."""
 MAX_ROWS = 1 << 20

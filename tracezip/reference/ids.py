@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from tracezip.errors import damaged_section
 from tracezip.reference.coder import Coder
-from tracezip.reference.contexts import SMALL_BITS, WIDE_BITS, F, code_small, code_wide
+from tracezip.reference.contexts import PAIR, SMALL, F, code_small, code_wide
 from tracezip.reference.format_limits import MAX_REACH
 from tracezip.reference.state import Mention, State, Trace
 from tracezip.reference.tables import Op, Record
 
 _AWAITED, _SEEN = 0, 1
+
+_SAME_TRACE, _NEXT_TRACE, _NEW_TRACE, _OLD_TRACE, _OLDER_TRACE = 0, 1, 2, 3, 15
+"""How a trace is told."""
+_RAW, _OF_TRACE, _KNOWN, _OWN_SEEN, _FAR = 0, 1, 3, 14, 15
+"""How a span's own id and its parent's are told."""
+_OWN_NEAR, _PARENT_NEAR = 11, 6
+"""How many ranks have a number of their own."""
 
 
 def _code_id(s: State, span_id: int) -> int:
@@ -23,31 +30,55 @@ def code_trace(s: State, trace_id: tuple[int, int]) -> Trace:
     """The trace of a span: that of the span before, the one that followed it last time, a new one, or another."""
     coder, last = s.coders["structure"], s.last_trace
     given = s.trace_by_id.get(trace_id) if s.writing else None
-    if s.bit(coder, given is last, F.TRACE_SAME, s.last_path_number):
+    told = s.nibble(coder, _trace_symbol(s, given) if s.writing else 0, F.TRACE, s.last_path_number)
+    if told == _SAME_TRACE:
         return last
-    if last.next is not None and s.bit(coder, given is last.next, F.TRACE_NEXT):
+    trace: Trace | None
+    if told == _NEXT_TRACE:
         trace = last.next
-    elif s.bit(coder, given is None, F.TRACE_NEW, int(last.next is not None)):
+    elif told == _NEW_TRACE:
         trace = s.add_trace(_code_trace_id(s, coder, trace_id))
         s.trace_by_id[trace.trace_id] = trace
     else:
-        trace = _code_old_trace(s, coder, given, F.TRACE_BACK, 0)
+        trace = _code_old_trace(s, coder, told, given)
+    if trace is None:
+        raise damaged_section("structure")
     last.next = trace
     return trace
+
+
+def _trace_symbol(s: State, trace: Trace | None) -> int:
+    if trace is s.last_trace:
+        return _SAME_TRACE
+    if trace is None:
+        return _NEW_TRACE
+    if trace is s.last_trace.next:
+        return _NEXT_TRACE
+    return min(_OLD_TRACE + _traces_since(s, trace), _OLDER_TRACE)
+
+
+def _traces_since(s: State, trace: Trace | None) -> int:
+    return len(s.traces) - 1 - trace.number if trace else 0
+
+
+def _trace_before(s: State, back: int) -> Trace:
+    if back >= len(s.traces):
+        raise damaged_section("structure")
+    return s.traces[-1 - back]
+
+
+def _code_old_trace(s: State, coder: Coder, told: int, trace: Trace | None) -> Trace:
+    """A trace that was told before, by how many came since."""
+    back = told - _OLD_TRACE
+    if told == _OLDER_TRACE:
+        back += code_wide(coder, s.contexts.get(PAIR, F.TRACE_BACK), _traces_since(s, trace) - back)
+    return _trace_before(s, back)
 
 
 def _code_trace_id(s: State, coder: Coder, trace_id: tuple[int, int]) -> tuple[int, int]:
     upper, lower = trace_id
     upper = 0 if s.bit(coder, not upper, F.TRACE_HALF) else _code_id(s, upper)
     return upper, _code_id(s, lower)
-
-
-def _code_old_trace(s: State, coder: Coder, trace: Trace | None, family: int, a: int) -> Trace:
-    back = len(s.traces) - 1 - trace.number if trace else 0
-    back = code_wide(coder, s.contexts.get(WIDE_BITS, family, a), back)
-    if back >= len(s.traces):
-        raise damaged_section("structure")
-    return s.traces[-1 - back]
 
 
 # --- mentions ---------------------------------------------------------------------------------------------------------
@@ -95,9 +126,7 @@ def _rank(mention: Mention | None) -> int | None:
     return rank
 
 
-def _code_ranked(s: State, trace: Trace, seen: int, family: int, path: int, rank: int | None) -> Mention:
-    """The mention at a rank of a list."""
-    rank = code_small(s.coders["structure"], s.contexts.get(SMALL_BITS, family, path), rank or 0)
+def _at_rank(trace: Trace, seen: int, rank: int) -> Mention:
     mention = trace.fronts[seen]
     for _ in range(min(rank, MAX_REACH)):
         mention = mention.after if mention else None
@@ -106,39 +135,74 @@ def _code_ranked(s: State, trace: Trace, seen: int, family: int, path: int, rank
     return mention
 
 
-def _code_fresh_id(s: State, trace: Trace, path: int, span_id: int) -> int:
+def _code_rank(s: State, family: int, path: int, seen: int, rank: int) -> int:
+    return code_small(s.coders["structure"], s.contexts.get(SMALL, family, path, seen), rank)
+
+
+def _code_fresh_id(s: State, told: int, trace: Trace, span_id: int) -> int:
     """An id that was not mentioned before. Some roots take the lower half of their trace id."""
-    lower = trace.trace_id[1]
-    if s.bit(s.coders["structure"], span_id == lower, F.ID_OF_TRACE, path):
-        return lower
+    if told == _OF_TRACE:
+        return trace.trace_id[1]
+    if told != _RAW:
+        raise damaged_section("structure")
     return _code_id(s, span_id)
 
 
-def code_own_id(s: State, trace: Trace, path: int, span_id: int) -> Mention:
-    """A span's own id: awaited, because a child named it, or fresh."""
+def _fresh_symbol(trace: Trace, span_id: int) -> int:
+    return _OF_TRACE if span_id == trace.trace_id[1] else _RAW
+
+
+def code_own_id(s: State, trace: Trace, path: int, span_id: int) -> tuple[Mention, bool]:
+    """A span's own id: fresh, or awaited because a child named it, or seen because the span was sent before."""
     mention = _find(s, trace, span_id)
-    rank = None if mention is None or mention.seen else _rank(mention)
-    if trace.fronts[_AWAITED] and s.bit(s.coders["structure"], rank is not None, F.OWN_AWAITED, path):
-        mention = _code_ranked(s, trace, _AWAITED, F.OWN_RANK, path, rank)
-        _unlink(mention)
-        mention.seen = True
-        _to_front(mention)
-        return mention
-    return _add(s, trace, _code_fresh_id(s, trace, path, span_id), True)
+    rank = _rank(mention)
+    told = s.nibble(s.coders["structure"], _own_symbol(trace, span_id, mention, rank), F.OWN, path)
+    if told < _KNOWN:
+        return _add(s, trace, _code_fresh_id(s, told, trace, span_id), True), False
+    again, rank = told == _OWN_SEEN, rank or 0
+    if again:
+        rank = _code_rank(s, F.OWN_RANK, path, _SEEN, rank)
+    elif told == _FAR:
+        rank = _OWN_NEAR + _code_rank(s, F.OWN_RANK, path, _AWAITED, rank - _OWN_NEAR)
+    else:
+        rank = told - _KNOWN
+    mention = _at_rank(trace, int(again), rank)
+    _unlink(mention)
+    mention.seen = True
+    _to_front(mention)
+    return mention, again
+
+
+def _own_symbol(trace: Trace, span_id: int, mention: Mention | None, rank: int | None) -> int:
+    if mention is None or rank is None:
+        return _fresh_symbol(trace, span_id)
+    if mention.seen:
+        return _OWN_SEEN
+    return _KNOWN + rank if rank < _OWN_NEAR else _FAR
 
 
 def code_parent_id(s: State, trace: Trace, path: int, span_id: int) -> Mention:
     """A parent's id: that of a span awaited or seen in the trace, or fresh."""
     coder, mention = s.coders["structure"], _find(s, trace, span_id)
     rank = _rank(mention)
-    if not s.bit(coder, rank is not None, F.PARENT_KNOWN, path):
-        return _add(s, trace, _code_fresh_id(s, trace, path, span_id), False)
-    seen = s.bit(coder, mention is not None and mention.seen, F.PARENT_SEEN, path)
-    family = F.PARENT_RANK_SEEN if seen else F.PARENT_RANK
-    mention = _code_ranked(s, trace, int(seen), family, path, rank)
+    told = s.nibble(coder, _parent_symbol(trace, span_id, mention, rank), F.PARENT, path)
+    if told < _KNOWN:
+        return _add(s, trace, _code_fresh_id(s, told, trace, span_id), False)
+    if told == _FAR:
+        seen = int(s.bit(coder, mention is not None and mention.seen, F.PARENT_SEEN, path))
+        rank = _PARENT_NEAR + _code_rank(s, F.PARENT_RANK, path, seen, (rank or 0) - _PARENT_NEAR)
+    else:
+        seen, rank = divmod(told - _KNOWN, _PARENT_NEAR)
+    mention = _at_rank(trace, seen, rank)
     _unlink(mention)
     _to_front(mention)
     return mention
+
+
+def _parent_symbol(trace: Trace, span_id: int, mention: Mention | None, rank: int | None) -> int:
+    if mention is None or rank is None:
+        return _fresh_symbol(trace, span_id)
+    return _KNOWN + mention.seen * _PARENT_NEAR + rank if rank < _PARENT_NEAR else _FAR
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
@@ -158,7 +222,7 @@ def _code_link_trace(s: State, trace_id: tuple[int, int], path: int) -> tuple[Tr
     trace = s.trace_by_id.get(trace_id) if s.writing else None
     if not s.bit(coder, trace is not None, F.LINK_TRACE, path):
         return None, _code_trace_id(s, coder, trace_id)
-    trace = _code_old_trace(s, coder, trace, F.LINK_BACK, path)
+    trace = _trace_before(s, code_wide(coder, s.contexts.get(PAIR, F.LINK_BACK, path), _traces_since(s, trace)))
     return trace, trace.trace_id
 
 
@@ -170,4 +234,4 @@ def _code_link_span(s: State, trace: Trace | None, span_id: int, path: int) -> i
     if not s.bit(coder, rank is not None, F.LINK_KNOWN, path):
         return _code_id(s, span_id)
     seen = s.bit(coder, mention is not None and mention.seen, F.LINK_SEEN, path)
-    return _code_ranked(s, trace, int(seen), F.LINK_RANK, path, rank).span_id
+    return _at_rank(trace, int(seen), _code_rank(s, F.LINK_RANK, path, 0, rank or 0)).span_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from tracezip.errors import damaged_section, section_beyond_limits
-from tracezip.reference.contexts import CHOICE_BITS, WIDE_BITS, F, code_choice, code_wide
+from tracezip.reference.contexts import PAIR, F, code_choice, code_wide
 from tracezip.reference.format_limits import MAX_MESSAGES, MAX_ROWS, MAX_SPANS
 from tracezip.reference.ids import code_link_ids, code_own_id, code_parent_id, code_trace
 from tracezip.reference.state import State, Trace
@@ -13,12 +13,14 @@ from tracezip.reference.tables import Kind, Message, Op, Path, Record, Shape
 from tracezip.reference.times import code_event_time, code_span_times
 from tracezip.reference.values import code_values
 
+_ANY_PATH = 4
+
 _FIRST_SPAN = 1 << 27
 """Marks the path of a scope where a span asks for its own after it."""
 
 
 def code_rows(s: State, messages: list[Message]) -> list[Message]:
-    n = code_wide(s.coders["envelope"], s.contexts.get(WIDE_BITS, F.MESSAGE, 4), len(messages))
+    n = code_wide(s.coders["envelope"], s.contexts.get(PAIR, F.MESSAGE, 4), len(messages))
     if n > MAX_MESSAGES:
         raise section_beyond_limits("envelope")
     if not s.traces:
@@ -35,10 +37,10 @@ def _code_message(s: State, m: Message, last: int) -> int:
     """`last`, here and below: 1 + the path of the record of the same kind before, or 0; the new one is returned."""
     coder = s.coders["envelope"]
     m.continues = s.bit(coder, m.continues, F.MESSAGE, 0)
-    n_prefix = code_wide(coder, s.contexts.get(WIDE_BITS, F.MESSAGE, 1), len(m.prefix))
-    m.skip = code_wide(coder, s.contexts.get(WIDE_BITS, F.MESSAGE, 2), m.skip)
+    n_prefix = code_wide(coder, s.contexts.get(PAIR, F.MESSAGE, 1), len(m.prefix))
+    m.skip = code_wide(coder, s.contexts.get(PAIR, F.MESSAGE, 2), m.skip)
     m.prefix = s.plains["prefixes"].take(n_prefix, m.prefix)
-    n = code_wide(coder, s.contexts.get(WIDE_BITS, F.MESSAGE, 3), len(m.resources))
+    n = code_wide(coder, s.contexts.get(PAIR, F.MESSAGE, 3), len(m.resources))
     if n > MAX_ROWS:
         raise damaged_section("envelope")
     for record in _code_records(s, Kind.RESOURCE_SPANS, m.resources, n):
@@ -66,13 +68,15 @@ def _section(kind: int) -> str:
 
 def _code_path(s: State, record: Record, a: Hashable, b: Hashable) -> Path:
     """The path and the shape of a record: after `a` and `b`, after `a`, or any."""
-    kind, coder = record.kind, s.coders[_section(record.kind)]
+    kind, given = record.kind, record.path
     two, one = s.recent(F.RECENT2 + kind, a, b), s.recent(F.RECENT1 + kind, a)
-    path = s.ask(coder, two, record.path, F.PATH2 + kind)
+    near = [two.first, two.second, one.first, one.second]
+    run = two.run if two.first else 16 + (one.run if one.first else 16)
+    told = near.index(given) if given in near else _ANY_PATH
+    told = s.nibble(s.coders[_section(kind)], told if given else 0, F.PATH + kind, run)
+    path = _code_any_path(s, kind, given) if told == _ANY_PATH else near[told] if told < _ANY_PATH else None
     if path is None:
-        path = s.ask(coder, one, record.path, F.PATH1 + kind, excluded=(two.first, two.second))
-    if path is None:
-        path = _code_any_path(s, kind, record.path)
+        raise damaged_section("paths")
     two.learn(path)
     one.learn(path)
     record.path, record.shape = path, _code_shape(s, path, record.shape)
@@ -83,9 +87,9 @@ def _code_any_path(s: State, kind: int, path: Path | None) -> Path:
     paths = s.paths[kind]
     if not paths:
         raise damaged_section("paths")
-    bits = s.contexts.get(CHOICE_BITS, F.PATH0 + kind)
+    context = s.contexts.get(PAIR, F.ANY_PATH + kind)
     number = path.number_in_kind if path else 0
-    return paths[code_choice(s.coders[_section(kind)], bits, len(paths), number, "paths")]
+    return paths[code_choice(s.coders[_section(kind)], context, len(paths), number, "paths")]
 
 
 def _code_shape(s: State, path: Path, shape: Shape | None) -> Shape:
@@ -95,9 +99,9 @@ def _code_shape(s: State, path: Path, shape: Shape | None) -> Shape:
         raise damaged_section("paths")
     if len(schema.shapes) == 1:
         return schema.shapes[0]
-    bits = s.contexts.get(CHOICE_BITS, F.ORDER, schema.number)
+    context = s.contexts.get(PAIR, F.ORDER, schema.number)
     number = (shape.number if shape else None) or 0
-    return schema.shapes[code_choice(s.coders[_section(schema.kind)], bits, len(schema.shapes), number, "paths")]
+    return schema.shapes[code_choice(s.coders[_section(schema.kind)], context, len(schema.shapes), number, "paths")]
 
 
 def _code_children(s: State, record: Record, which: int, family: int, kind: int) -> Iterator[Record]:
@@ -106,7 +110,7 @@ def _code_children(s: State, record: Record, which: int, family: int, kind: int)
     if not record.path.schema.has_children[which]:
         return
     coder, children = s.coders[_section(record.kind)], record.children[which]
-    n = code_wide(coder, s.contexts.get(WIDE_BITS, family, record.path.number), max(len(children) - 1, 0)) + 1
+    n = code_wide(coder, s.contexts.get(PAIR, family, record.path.number), max(len(children) - 1, 0)) + 1
     if n > MAX_ROWS:
         raise damaged_section("envelope")
     yield from _code_records(s, kind, children, n)
@@ -136,16 +140,16 @@ def _code_span(s: State, record: Record, before: int) -> None:
     has_trace_id = s.writing and record.schema.has[Op.TRACE_ID]
     trace = code_trace(s, record.trace_id if has_trace_id else s.last_trace.trace_id)
     path = _code_path(s, record, before, trace.last_path.number + 1 if trace.last_path else 0)
-    has, own, parent = path.schema.has, None, None
+    has, own, parent, again = path.schema.has, None, None, False
     if has[Op.TRACE_ID]:
         record.trace_id = trace.trace_id
     if has[Op.SPAN_ID]:
-        own = code_own_id(s, trace, path.number, record.span_id)
+        own, again = code_own_id(s, trace, path.number, record.span_id)
         record.span_id = own.span_id
     if has[Op.PARENT_ID]:
         parent = code_parent_id(s, trace, path.number, record.parent_id)
         record.parent_id = parent.span_id
-    code_span_times(s, record, path, trace, own, parent)
+    code_span_times(s, record, path, trace, own, parent, again)
     code_values(s, record, path, trace)
     last, last_time = None, record.start
     for event in _code_children(s, record, 0, F.EVENTS, Kind.EVENT):

@@ -5,18 +5,17 @@ It changes only in the modules that both of them run, so that neither can learn 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from tracezip.errors import section_beyond_limits
 from tracezip.reference.coder import Coder, Plain
-from tracezip.reference.contexts import BIT, MASK64, RECENT_BITS, Contexts, code_signed
+from tracezip.reference.contexts import BIT, MASK64, NIBBLE, SIGNED, Contexts, code_nibble, code_signed
 from tracezip.reference.format_limits import BUDGET_START
 from tracezip.reference.tables import Atom, Class, Path, Record, Schema, Skeleton, String
 
 T = TypeVar("T")
 _MAX_RUN = 15
-_SECOND = 16
 
 
 class Recent(Generic[T]):
@@ -43,10 +42,10 @@ class Mention:
         self.seen = seen
         """Its span has come; else it is awaited."""
         self.has_children = False
-        self.start = 0
+        self.start = self.length = 0
         """Of its span, ns."""
-        self.first_start = self.child_start = self.child_end = 0
-        """Of its first and of its last child so far, ns."""
+        self.first_start = self.child_start = self.child_end = self.last_end = 0
+        """Of its first child so far, of its last one, and the last end of all, ns."""
         self.before: Mention | None = None
         self.after: Mention | None = None
         """Neighbours in the list of its trace."""
@@ -77,9 +76,9 @@ def cheapest(costs: Sequence[int], available: Sequence[int]) -> int:
     return min(available, key=lambda base: costs[base])
 
 
-def learn_costs(costs: list[int], bases: Sequence[int], available: Sequence[int], value: int) -> None:
-    for i in available:
-        difference = value - bases[i] & MASK64
+def learn_costs(costs: list[int], bases: Mapping[int, int], value: int) -> None:
+    for i, base in bases.items():
+        difference = value - base & MASK64
         size = min(difference, -difference & MASK64)
         costs[i] += (16 * size.bit_length() - costs[i]) >> 3
 
@@ -103,6 +102,11 @@ class State:
         """The defined ones; so are the lists below."""
         self.n_preset = len(self.strings)
         self.skeletons: list[Skeleton] = []
+        self.uuids: list[bytes] = []
+        """Of fields, their 32 digits, in the order in which they were told."""
+        self.uuid_numbers: dict[bytes, int] = {}
+        self.last_uuids: dict[Hashable, int] = {}
+        """Of each field."""
         self.classes: list[Class] = []
         self.schemas: list[Schema] = []
         self.paths: tuple[list[Path], ...] = ([], [], [], [], [])
@@ -126,7 +130,11 @@ class State:
 
     def bit(self, coder: Coder, one: bool, family: int, a: Hashable = 0, b: Hashable = 0) -> bool:
         """A bit that is alone in its context."""
-        return coder.bit(self.contexts.get(BIT, family, a, b), 0, one)
+        return bool(coder.symbol(self.contexts.get(BIT, family, a, b).bit(0), int(one)))
+
+    def nibble(self, coder: Coder, value: int, family: int, a: Hashable = 0, b: Hashable = 0) -> int:
+        """A nibble that is alone in its context."""
+        return code_nibble(coder, self.contexts.get(NIBBLE, family, a, b), value)
 
     def recent(self, family: int, a: Hashable, b: Hashable = 0) -> Recent[Path]:
         return self._recents.setdefault((family, a, b), Recent())
@@ -134,31 +142,14 @@ class State:
     def recent_class(self, last: Class | None) -> Recent[Class]:
         return self._class_recents.setdefault(last, Recent())
 
-    def ask(
-        self,
-        coder: Coder,
-        recent: Recent[T],
-        thing: T | None,
-        family: int,
-        a: int = 0,
-        excluded: Sequence[T | None] = (),
-    ) -> T | None:
-        """The thing, if it is one of the two of a recent; None if it is not."""
-        for i, candidate in ((0, recent.first), (_SECOND, recent.second)):
-            if candidate is None or candidate in excluded:
-                continue
-            if coder.bit(self.contexts.get(RECENT_BITS, family, a), i + recent.run, thing is candidate):
-                return candidate
-        return None
-
-    def series(self, coder: Coder, family: int, a: Hashable, b: Hashable, size: int, value: int) -> int:
-        """A number of a series; `family` and the next one name the contexts, of this size, of the two bases."""
+    def series(self, coder: Coder, family: int, a: Hashable, b: Hashable, value: int) -> int:
+        """A number of a series; `family` and the next one name the contexts of the two bases."""
         series = self._series.setdefault((family, a, b), Series())
-        bases, available = (0, series.last), (0, 1)
-        at = cheapest(series.costs, available)
-        bits = self.contexts.get(size, family + at, a, b)
-        value = bases[at] + code_signed(coder, bits, value - bases[at] & MASK64) & MASK64
-        learn_costs(series.costs, bases, available, value)
+        bases = {0: 0, 1: series.last}
+        at = cheapest(series.costs, list(bases))
+        context = self.contexts.get(SIGNED, family + at, a, b)
+        value = bases[at] + code_signed(coder, context, value - bases[at] & MASK64) & MASK64
+        learn_costs(series.costs, bases, value)
         series.last = value
         return value
 

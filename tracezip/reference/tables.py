@@ -201,8 +201,8 @@ class Clock:
     def __init__(self) -> None:
         self.last_start = 0
         self.last_length = 0
-        self.start_costs = [0] * 6
-        self.length_costs = [0] * 3
+        self.start_costs = [0] * 7
+        self.length_costs = [0] * 4
         self.grains = [0, 0]
         self.is_known = False
         self.met_in_block = 0

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from tracezip.reference.contexts import CHOICE_BITS, SIGNED_BITS, F, code_choice
+from tracezip.errors import damaged_section
+from tracezip.reference.contexts import PAIR, F, code_choice
 from tracezip.reference.define import new_atom
 from tracezip.reference.state import State, Trace
-from tracezip.reference.tables import Atom, Mode, Path, Record, Schema, String
+from tracezip.reference.tables import Atom, Mode, Path, Record, String
 from tracezip.reference.text import code_text
+
+_OF_TRACE, _OF_PATH, _KNOWN, _NEW = 0, 1, 2, 3
 
 
 def code_values(s: State, record: Record, path: Path, trace: Trace | None) -> None:
@@ -29,7 +32,7 @@ def _code_hole(s: State, path: Path, slot: int, trace: Trace | None, known: list
     name = (schema.number, slot)
     second = (F.OF_VALUE, name, serial) if serial else (F.OF_PATH, name, path.number)
     first = (F.OF_TRACE, schema.slots[slot].number, trace.number) if trace else None
-    found = _code_remembered(s, schema, slot, first, second, atom)
+    found = _code_remembered(s, path, slot, first, second, atom)
     if found is None:
         return _code_new_value(s, path, slot, atom)
     if first:
@@ -39,21 +42,26 @@ def _code_hole(s: State, path: Path, slot: int, trace: Trace | None, known: list
 
 
 def _code_remembered(
-    s: State, schema: Schema, slot: int, first: Hashable | None, second: Hashable, atom: Atom | None
+    s: State, path: Path, slot: int, first: Hashable | None, second: Hashable, atom: Atom | None
 ) -> Atom | None:
     """A defined atom: that of one of the two memories, or any of its class; None if it is a new value."""
-    coder, name, cls = s.coders["values"], (schema.number, slot), schema.slots[slot]
+    coder, cls = s.coders["values"], path.schema.slots[slot]
     one, two = s.memory.get(first) if first else None, s.memory.get(second)
-    if one and s.bit(coder, atom is one, F.HIT1, name):
-        return one
-    if two and two is not one and s.bit(coder, atom is two, F.HIT2, name, int(one is not None)):
-        return two
-    is_defined = atom is not None and atom.number is not None
-    if not cls.atoms or not s.bit(coder, is_defined, F.KNOWN, name):
+    there = (one is not None) + 2 * (two is not None and two is not one)
+    told = _OF_TRACE if atom is one else _OF_PATH if atom is two else _KNOWN
+    if atom is None or atom.number is None:
+        told = _NEW
+    told = s.nibble(coder, told, F.HOLE, (path.schema.number, slot), there)
+    if told == _NEW:
         return None
-    number = (atom.number if atom else None) or 0
-    bits = s.contexts.get(CHOICE_BITS, F.CHOICE, cls.number)
-    return cls.atoms[code_choice(coder, bits, len(cls.atoms), number, "values")]
+    found = one if told == _OF_TRACE else two if told == _OF_PATH else None
+    if told == _KNOWN and cls.atoms:
+        number = (atom.number if atom else None) or 0
+        context = s.contexts.get(PAIR, F.CHOICE, cls.number, 1 + path.number)
+        found = cls.atoms[code_choice(coder, context, len(cls.atoms), number, "values")]
+    if found is None:
+        raise damaged_section("values")
+    return found
 
 
 def _code_new_value(s: State, path: Path, slot: int, atom: Atom | None) -> Atom:
@@ -64,5 +72,5 @@ def _code_new_value(s: State, path: Path, slot: int, atom: Atom | None) -> Atom:
         told = code_text(s, coder, "literals", cls.number, atom.text if atom else None)
     else:
         assert isinstance(value, int)
-        told = s.series(coder, F.NUMBER, (path.schema.number, slot), path.number, SIGNED_BITS, value)
+        told = s.series(coder, F.NUMBER, (path.schema.number, slot), path.number, value)
     return atom or new_atom(s, cls, told)
