@@ -7,6 +7,7 @@
 
 #include "coder.h"
 #include "hash.h"
+#include "families.h"
 #include "format_limits.h"
 
 typedef struct {
@@ -33,10 +34,15 @@ static void contexts_free(Contexts *x) {
 /* Sizes of contexts, in cells of 32 bits: one bit; a nibble; two; two levels of them; the same and bits for signs. */
 enum { BIT_CELLS = 1, NIBBLE_CELLS = 8, SMALL_CELLS = 16, PAIR_CELLS = 17 * 8, SIGNED_CELLS = PAIR_CELLS + 16 };
 
-static void cells_begin(Cell *cells, u32 n) {
+static void cells_begin(Cell *cells, u32 family, u32 n) {
+    if (n == NIBBLE_CELLS) {
+        nibble_begin((Nibble *)cells, family < N_FAMILIES && n_values[family] ? n_values[family] : 16);
+        return;
+    }
+
     u32 nibbles = n % NIBBLE_CELLS ? 0 : n < PAIR_CELLS ? n / NIBBLE_CELLS : PAIR_CELLS / NIBBLE_CELLS;
     for (u32 i = 0; i < nibbles; i++)
-        nibble_begin((Nibble *)(cells + (size_t)i * NIBBLE_CELLS));
+        nibble_begin((Nibble *)(cells + (size_t)i * NIBBLE_CELLS), 16);
     for (u32 i = nibbles * NIBBLE_CELLS; i < n; i++)
         cells[i] = BIT_START;
 }
@@ -50,7 +56,7 @@ static inline Cell *context(Contexts *x, u32 family, u32 a, u32 b, u32 n) {
     if (!*at) {
         size_t first = x->cells.n;
         VEC_RESERVE(x->env, x->cells, n);
-        cells_begin(x->cells.v + first, n);
+        cells_begin(x->cells.v + first, family, n);
         x->cells.n += n;
         *at = (u32)first + 1;
     }

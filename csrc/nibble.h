@@ -32,9 +32,11 @@ static void nibble_tables_fill(void) {
         nibble_rate[n] = (u16)(n ? 65536u / (n + 2) : 32767);
 }
 
-static inline void nibble_begin(Nibble *m) {
+/* The first n values are as probable as each other, the others hardly. */
+static inline void nibble_begin(Nibble *m, u32 n) {
+    u32 each = (PROBABILITY_ONE - (16 - n) * NIBBLE_FLOOR) / n;
     for (u32 i = 0; i < 16; i++)
-        m->start[i] = (u16)(i << (PROBABILITY_BITS - 4));
+        m->start[i] = (u16)(i < n ? i * each : PROBABILITY_ONE - (16 - i) * NIBBLE_FLOOR);
 }
 
 /* v from 0 to 16 */

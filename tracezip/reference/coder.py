@@ -47,8 +47,10 @@ class AdaptiveBit:
 class AdaptiveNibble:
     """How probable each of 16 values is."""
 
-    def __init__(self) -> None:
-        self._starts = [2048 * value for value in range(16)] + [_ONE]
+    def __init__(self, n_values: int = 16) -> None:
+        """The first `n_values` values are as probable as each other, the others hardly."""
+        each = (_ONE - _FLOOR * (16 - n_values)) // n_values
+        self._starts = [i * each if i < n_values else _ONE - _FLOOR * (16 - i) for i in range(17)]
         self._seen = 0
 
     def interval(self, value: int) -> tuple[int, int]:

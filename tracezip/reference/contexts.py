@@ -88,16 +88,30 @@ class F(IntEnum):
     VALUE = 69
 
 
+_N_VALUES = {
+    **dict.fromkeys(range(F.PATH, F.PATH + 5), 5),
+    F.GRAIN: 10,
+    F.HOLE: 4,
+    F.FIELD: 3,
+    F.CLASS: 4,
+    F.CLASS_NEW: 11,
+    F.SLOT_MODE: 3,
+    F.SCHEMA: 5,
+}
+"""How many values the lone nibbles of a family have, where that is less than 16."""
+
+
 class Context:
     """Adaptive nibbles and bits, made when they are first used."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_values: int) -> None:
+        self._n_values = n_values
         self._nibbles: dict[int, AdaptiveNibble] = {}
         self._bits: dict[int, AdaptiveBit] = {}
 
     def nibble(self, i: int) -> AdaptiveNibble:
         if i not in self._nibbles:
-            self._nibbles[i] = AdaptiveNibble()
+            self._nibbles[i] = AdaptiveNibble(self._n_values)
         return self._nibbles[i]
 
     def bit(self, i: int) -> AdaptiveBit:
@@ -121,12 +135,14 @@ class Contexts:
         context = self._contexts.get((family, a, b))
         if context is None:
             is_full = self._size + layout.size > MAX_CONTEXT_CELLS
-            context = self._made(("shared", family, layout.size) if is_full else (family, a, b), layout)
+            name = ("shared", family, layout.size) if is_full else (family, a, b)
+            context = self._made(name, layout, family)
         return context
 
-    def _made(self, name: Hashable, layout: Layout) -> Context:
+    def _made(self, name: Hashable, layout: Layout, family: int) -> Context:
         if name not in self._contexts:
-            self._contexts[name] = Context()
+            n_values = _N_VALUES.get(family, 16) if layout == NIBBLE else 16
+            self._contexts[name] = Context(n_values)
             self._size += layout.size
         return self._contexts[name]
 
