@@ -111,12 +111,6 @@ static inline u32 *map_at(Env *env, Map *m, u64 key, u64 seed) {
     return &m->v[at].value;
 }
 
-/* Asks for the place of a key that is looked up soon. */
-static inline void map_prefetch(const Map *m, u64 key, u64 seed) {
-    if (m->cap)
-        __builtin_prefetch(&m->v[map_home(m, key, seed)]);
-}
-
 static inline u32 map_get(const Map *m, u64 key, u64 seed) {
     if (!m->cap)
         return 0;

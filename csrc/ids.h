@@ -124,13 +124,6 @@ static u32 mention_find(const State *s, u32 trace, u64 id) {
     return at && s->mentions.v[at - 1].trace == trace ? at - 1 : NONE;
 }
 
-/* Writing: the ids of a span that comes a little later are looked up all over a large table. */
-enum { PREFETCH_ROWS = 4 };
-static void mention_prefetch(const State *s, size_t row) {
-    map_prefetch(&s->mention_index, s->b.span_id.v[row], s->t.seed);
-    map_prefetch(&s->mention_index, s->b.parent_id.v[row], s->t.seed);
-}
-
 /* Writing: how far down its list a mention is, or NONE if that is too far. */
 static u32 mention_rank(const State *s, u32 m) {
     u32 rank = 0;

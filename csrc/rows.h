@@ -114,8 +114,6 @@ static void code_span(State *s, Rows *rows, u32 scope_path, u32 first) {
     u64 hi = GIVEN(b->trace_hi, row), lo = GIVEN(b->trace_lo, row), own = GIVEN(b->span_id, row),
         parent = GIVEN(b->parent_id, row);
     u64 start = GIVEN(b->start, row), end = GIVEN(b->end, row);
-    if (TZ_ENCODING && row + PREFETCH_ROWS < b->span_id.n)
-        mention_prefetch(s, row + PREFETCH_ROWS);
     const u8 *given = TZ_ENCODING ? s->t.schemas.v[s->t.paths.v[b->kinds[KIND_SPAN].path.v[row]].schema].has : NULL;
     if (TZ_ENCODING && !given[OP_TRACE_ID])
         hi = s->traces.v[s->last_trace].hi, lo = s->traces.v[s->last_trace].lo;
