@@ -4,9 +4,15 @@
 
 #include "rows.h"
 
+typedef struct {
+    GeneratorState state;
+    u32 same_process; /* as the one before */
+} PlannedGenerator;
+
 /* What a block defines, in order; the writer fills it (plan.c), the reader only needs the counts. */
 typedef struct {
     U32s skeletons, schemas, changed, shapes, paths, atoms; /* changed: schemas whose modes are told again */
+    VEC(PlannedGenerator) generators;
 } Plan;
 
 static u32 code_count_of(State *s, u32 which, size_t n) {
@@ -275,6 +281,64 @@ static void define_hole_atom(State *s, u32 *last, u32 v) {
     define_atom(s, cls, v);
 }
 
+static void code_words(State *s, u32 *words) {
+    for (u32 i = 0; i < MT_N; i += 2) {
+        u64 two = code_id(s, (u64)words[i] << 32 | words[i + 1]);
+        words[i] = (u32)(two >> 32);
+        words[i + 1] = (u32)two;
+    }
+}
+
+static void code_generator_state(State *s, GeneratorState *g) {
+    Coder *c = &s->coders[TREE_SECTION];
+    g->kind = (u8)code_nibble(c, context(&s->x, F_GENERATOR, 0, 0, NIBBLE_CELLS), g->kind);
+    u64 thread;
+    switch (g->kind) {
+        case GENERATOR_SPLITMIX:
+            thread = code_wide(c, context(&s->x, F_GENERATOR, 1, 0, PAIR_CELLS), g->thread);
+            if (thread >> 32)
+                tz_fail(&s->t.env, TZ_CORRUPT, "tree");
+            g->thread = (u32)thread;
+            g->seed = code_id(s, g->seed);
+            return;
+        case GENERATOR_V8_WORDS:
+        case GENERATOR_V8_DIGITS:
+            g->v8.s0 = code_id(s, g->v8.s0);
+            g->v8.s1 = code_id(s, g->v8.s1);
+            return;
+        case GENERATOR_MT19937: code_words(s, g->words); return;
+        default: tz_fail(&s->t.env, TZ_CORRUPT, "tree");
+    }
+}
+
+/* The first generator of all begins a process; each of the others may be of the same process as the one before. */
+static void define_generator(State *s, PlannedGenerator *p) {
+    u32 at = (u32)s->generators.n, same = 0;
+    if (at == TZ_MAX_GENERATORS)
+        tz_fail(&s->t.env, TZ_LIMIT, "tree");
+    if (at)
+        same = code_bit(&s->coders[TREE_SECTION], context(&s->x, F_GENERATOR, 2, 0, BIT_CELLS), p->same_process);
+    code_generator_state(s, &p->state);
+    if (!same)
+        VEC_PUSH(&s->t.env, s->processes, ((Process){0, 0, 0}));
+    VEC_RESERVE(&s->t.env, s->generators, 1);
+    generator_begin(&s->t.env, &s->generators.v[at], &p->state);
+    s->generators.n++;
+    s->generators.v[at].process = (u32)s->processes.n - 1;
+    s->processes.v[s->processes.n - 1].n++;
+    process_latest(s, at);
+}
+
+static void code_generators(State *s, Plan *p) {
+    u32 n = code_count_of(s, 6, p->generators.n);
+    PlannedGenerator told = {0};
+    for (u32 i = 0; i < n; i++) {
+        if (TZ_ENCODING)
+            told = p->generators.v[i];
+        define_generator(s, &told);
+    }
+}
+
 static void code_definitions(State *s, Plan *p) {
     u32 n = code_count_of(s, 0, p->skeletons.n), last = 0;
     for (u32 i = 0; i < n; i++)
@@ -297,6 +361,7 @@ static void code_definitions(State *s, Plan *p) {
     n = code_count_of(s, 5, p->atoms.n);
     for (u32 i = 0; i < n; i++)
         define_hole_atom(s, &last, GIVEN(p->atoms, i));
+    code_generators(s, p);
 }
 
 #endif

@@ -3,11 +3,13 @@
 #include "encode.h"
 
 #include "plan.h"
+#include "plan_ids.h"
 #include "state_free.h"
 
 struct Encoder {
     State s;
     Desk desk;
+    IdDesk id_desk;
     Plan plan;
     const Preset *preset;
     Writer w; /* for single spans */
@@ -28,6 +30,7 @@ Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level) {
     e->w.t = &e->s.t;
     e->s.threshold = threshold;
     e->s.level = level;
+    finder_init(&e->id_desk.finder, level);
     if (encoder_reset(e) == TZ_OK)
         return e;
     encoder_free(e);
@@ -39,6 +42,7 @@ int encoder_reset(Encoder *e) {
         return e->s.t.env.code;
     state_begin(&e->s, e->preset);
     desk_reset(&e->desk);
+    id_desk_group_begins(&e->id_desk);
     writer_reset(&e->w);
     return TZ_OK;
 }
@@ -48,7 +52,9 @@ void encoder_free(Encoder *e) {
         return;
     for (int i = 0; i < 6; i++)
         VEC_FREE((&e->plan.skeletons)[i]);
+    VEC_FREE(e->plan.generators);
     desk_free(&e->desk);
+    id_desk_free(&e->id_desk);
     writer_free(&e->w);
     state_free(&e->s);
     free(e);
@@ -67,6 +73,7 @@ int encoder_encode(Encoder *e, Section sections[N_SECTIONS]) {
         return s->t.env.code;
     s->block++;
     plan_block(s, &e->desk, &e->plan);
+    plan_ids(s, &e->id_desk, &e->plan);
     for (int i = 0; i < N_CODERS; i++)
         coder_begin(&s->coders[i], &s->t.env);
     for (int i = 0; i < N_STREAMS; i++)

@@ -10,8 +10,7 @@ enum {
     F_ANY_PATH = 5,
     F_RECENT2 = 10,
     F_RECENT1 = 15,
-    F_TRACE_HALF = 20,
-    F_TRACE,
+    F_TRACE = 20,
     F_TRACE_BACK,
     F_OWN,
     F_OWN_RANK,
@@ -60,6 +59,12 @@ enum {
     F_ATOM_KNOWN,
     F_ATOM,
     F_VALUE,
+    F_GENERATOR,
+    F_TRACE_ID,
+    F_FROM,
+    F_PROCESS,
+    F_GENERATOR_RANK,
+    F_POSITION,
     N_FAMILIES
 };
 
@@ -67,6 +72,7 @@ enum {
 static const u8 n_values[N_FAMILIES] = {
     [F_PATH] = 5,      [F_PATH + 1] = 5, [F_PATH + 2] = 5, [F_PATH + 3] = 5, [F_PATH + 4] = 5, [F_GRAIN] = 10,
     [F_HOLE] = 4,      [F_FIELD] = 3,    [F_CLASS] = 4,    [F_CLASS_NEW] = 11, [F_SLOT_MODE] = 3, [F_SCHEMA] = 5,
+    [F_GENERATOR] = 4, [F_TRACE_ID] = 4, [F_FROM] = 4,
 };
 
 #endif

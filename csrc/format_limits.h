@@ -13,6 +13,8 @@
 #define TZ_MAX_LEAF_FIELDS  64         /* fields of an event or a link */
 #define TZ_MAX_SLOTS        (1u << 26) /* slots with values of all schemas of one restart group */
 #define TZ_MAX_PATHS        (1u << 24) /* paths of one restart group */
+#define TZ_MAX_GENERATORS   1023       /* generators of ids of one restart group */
+#define TZ_MAX_VALUES       (1u << 22) /* values of all of them that ids are made of */
 #define TZ_MAX_GENERATED    (1u << 28) /* bytes that a block's records make */
 #define TZ_BUDGET_START     (1u << 21) /* what a reader lets a restart group ask for: at its beginning, */
 #define TZ_BUDGET_OF_BYTE   8          /* and for each byte of its messages */

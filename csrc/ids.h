@@ -2,7 +2,7 @@
 #ifndef TZ_IDS_H
 #define TZ_IDS_H
 
-#include "recent.h"
+#include "generated.h"
 
 static u64 code_id(State *s, u64 id) {
     u8 be[8];
@@ -13,12 +13,31 @@ static u64 code_id(State *s, u64 id) {
     return __builtin_bswap64(id);
 }
 
-static void code_trace_id(State *s, Coder *c, u64 *hi, u64 *lo) {
-    if (code_bit(c, family_context(&s->x, F_TRACE_HALF, BIT_CELLS), *hi == 0))
+/* How a trace's id is told. Some tracers make ids of 64 bits. */
+enum { TRACE_ID_RAW, TRACE_ID_RAW_HALF, TRACE_ID_GENERATED, TRACE_ID_GENERATED_HALF };
+
+static Origin code_trace_id(State *s, Coder *c, u64 *hi, u64 *lo, Origin from) {
+    static const Origin none[FROM_OTHER];
+    u32 told = *hi == 0;
+#if TZ_ENCODING
+    if (origin_holds(s, from, *hi, *lo, *hi ? 2 : 1))
+        told |= TRACE_ID_GENERATED;
+#endif
+    told = code_nibble(c, context(&s->x, F_TRACE_ID, s->resource_path, 0, NIBBLE_CELLS), told);
+    if (told > TRACE_ID_GENERATED_HALF)
+        tz_fail(&s->t.env, TZ_CORRUPT, "structure");
+    u32 n_ids = told & TRACE_ID_RAW_HALF ? 1 : 2;
+    if (n_ids == 1)
         *hi = 0;
-    else
+    if (told >= TRACE_ID_GENERATED) {
+        from = code_origin(s, c, ROLE_TRACE, s->resource_path, none, n_ids, from);
+        origin_ids(s, from, n_ids, hi, lo);
+        return from;
+    }
+    if (n_ids == 2)
         *hi = code_id(s, *hi);
     *lo = code_id(s, *lo);
+    return none[0];
 }
 
 static u32 trace_add(State *s, u64 hi, u64 lo) {
@@ -61,15 +80,16 @@ static u32 code_old_trace(State *s, Coder *c, u32 told, u32 v) {
     return (u32)(s->traces.n - 1 - back);
 }
 
-static u32 code_new_trace(State *s, Coder *c, u64 hi, u64 lo) {
-    code_trace_id(s, c, &hi, &lo);
+static u32 code_new_trace(State *s, Coder *c, u64 hi, u64 lo, Origin from) {
+    from = code_trace_id(s, c, &hi, &lo, from);
     u32 r = trace_add(s, hi, lo);
+    s->traces.v[r].from = from;
     if (TZ_ENCODING)
         index_add(&s->t.env, &s->trace_index, (u32)hash_mix(hash_mix(hi, s->t.seed), lo), r);
     return r;
 }
 
-static u32 code_trace(State *s, u64 hi, u64 lo) {
+static u32 code_trace(State *s, u64 hi, u64 lo, Origin from) {
     Coder *c = &s->coders[STRUCTURE];
     u32 last = s->last_trace, v = TZ_ENCODING ? trace_find(s, hi, lo) : 0, r;
     u32 told = code_nibble(c, path_context(&s->x, AT_TRACE, F_TRACE, s->last_path, 0, NIBBLE_CELLS),
@@ -79,7 +99,7 @@ static u32 code_trace(State *s, u64 hi, u64 lo) {
     if (told == TRACE_NEXT)
         r = s->traces.v[last].next;
     else if (told == TRACE_NEW)
-        r = code_new_trace(s, c, hi, lo);
+        r = code_new_trace(s, c, hi, lo, from);
     else
         r = code_old_trace(s, c, told, v);
     if (r == NONE)
@@ -142,51 +162,87 @@ static u32 mention_at(State *s, u32 trace, u8 seen, u64 rank) {
     return at - 1;
 }
 
-/* How a span's id or its parent's is told: as new, as the lower half of the trace's id, or as one of those that its
- * trace awaits or has seen, by rank: near ones at once, far ones with a number behind. */
-enum { ID_RAW, ID_OF_TRACE, ID_KNOWN = 3, OWN_SEEN = 14, ID_FAR = 15 };
+/* How a span's id or its parent's is told: as new, as the lower half of the trace's id, as a generator's, or as one of
+ * those that its trace awaits or has seen, by rank: near ones at once, far ones with a number behind. */
+enum { ID_RAW, ID_OF_TRACE, ID_GENERATED, ID_KNOWN, OWN_SEEN = 14, ID_FAR = 15 };
 enum { OWN_NEAR = OWN_SEEN - ID_KNOWN, PARENT_NEAR = (ID_FAR - ID_KNOWN) / 2 };
 
-static u64 code_fresh_id(State *s, u32 told, u32 trace, u64 id) {
-    if (told == ID_OF_TRACE)
-        return s->traces.v[trace].lo;
-    if (told != ID_RAW)
-        tz_fail(&s->t.env, TZ_CORRUPT, "structure");
-    return code_id(s, id);
+static u32 fresh_symbol(State *s, u32 trace, u64 id, Origin from) {
+    if (id == s->traces.v[trace].lo)
+        return ID_OF_TRACE;
+#if TZ_ENCODING
+    if (origin_holds(s, from, 0, id, 1))
+        return ID_GENERATED;
+#endif
+    (void)from;
+    return ID_RAW;
 }
 
-static u32 fresh_symbol(const State *s, u32 trace, u64 id) {
-    return id == s->traces.v[trace].lo ? ID_OF_TRACE : ID_RAW;
+/* The value of an id that was not mentioned before. */
+static void code_fresh_id(State *s, u32 told, u32 role, u32 path, u32 m, const Origin *near, Origin from) {
+    u64 id = s->mentions.v[m].id;
+    if (told == ID_OF_TRACE) {
+        id = s->traces.v[s->mentions.v[m].trace].lo;
+        from = s->traces.v[s->mentions.v[m].trace].from;
+    } else if (told == ID_RAW) {
+        id = code_id(s, id);
+        from = (Origin){0, 0};
+    } else {
+        from = code_origin(s, &s->coders[STRUCTURE], role, path, near, 1, from);
+        origin_ids(s, from, 1, NULL, &id);
+    }
+    s->mentions.v[m].id = id;
+    s->mentions.v[m].from = from;
 }
 
-static u32 own_symbol(const State *s, u32 trace, u64 id, u32 m, u32 rank) {
+static u32 own_symbol(State *s, u32 trace, u64 id, u32 m, u32 rank, Origin from) {
     if (rank == NONE)
-        return fresh_symbol(s, trace, id);
+        return fresh_symbol(s, trace, id, from);
     if (s->mentions.v[m].seen)
         return OWN_SEEN;
     return rank < OWN_NEAR ? ID_KNOWN + rank : ID_FAR;
 }
 
-/* A span's own id: fresh, or awaited because a child named it, or seen because the span was sent before: *again. */
-static u32 code_own_id(State *s, u32 trace, u32 path, u64 id, u8 *again) {
+/* A span's own id: fresh, or awaited because a child named it, or seen because the span was sent before. The value of a
+ * fresh one is told later, when the parent is known. Returns its mention. */
+static u32 code_own_id(State *s, u32 trace, u32 path, u64 id, Origin from, u32 *symbol) {
     Coder *c = &s->coders[STRUCTURE];
     u32 m = TZ_ENCODING ? mention_find(s, trace, id) : NONE, rank = m == NONE ? NONE : mention_rank(s, m);
-    u32 told = TZ_ENCODING ? own_symbol(s, trace, id, m, rank) : 0;
-    told = code_nibble(c, path_context(&s->x, AT_OWN, F_OWN, path, 0, NIBBLE_CELLS), told);
+    u32 told = TZ_ENCODING ? own_symbol(s, trace, id, m, rank, from) : 0;
+    told = *symbol = code_nibble(c, path_context(&s->x, AT_OWN, F_OWN, path, 0, NIBBLE_CELLS), told);
     if (told < ID_KNOWN)
-        return mention_add(s, trace, code_fresh_id(s, told, trace, id), 1);
-    *again = told == OWN_SEEN;
+        return mention_add(s, trace, id, 1);
     if (told < OWN_SEEN)
         rank = told - ID_KNOWN;
-    else if (*again)
+    else if (told == OWN_SEEN)
         rank = code_small(c, context(&s->x, F_OWN_RANK, path, 1, SMALL_CELLS), rank);
     else
         rank = code_small(c, context(&s->x, F_OWN_RANK, path, 0, SMALL_CELLS), rank - OWN_NEAR) + OWN_NEAR;
-    m = mention_at(s, trace, *again, rank);
+    m = mention_at(s, trace, told == OWN_SEEN, rank);
     mention_unlink(s, m);
     s->mentions.v[m].seen = 1;
     mention_front(s, m);
     return m;
+}
+
+/* The value of a span's fresh id: near its parent's last child, its parent, or its trace's id. */
+static void code_own_value(State *s, u32 told, u32 path, u32 own, u32 parent, Origin from) {
+    Origin near[FROM_OTHER] = {{0, 0}, {0, 0}, s->traces.v[s->mentions.v[own].trace].from};
+    if (parent != NONE) {
+        near[0] = s->mentions.v[parent].child;
+        near[1] = s->mentions.v[parent].from;
+    }
+    code_fresh_id(s, told, ROLE_OWN, path, own, near, from);
+}
+
+/* The value of a parent's fresh id: near its child's, that one's last child, or its trace's id. */
+static void code_parent_value(State *s, u32 told, u32 path, u32 own, u32 parent, Origin from) {
+    Origin near[FROM_OTHER] = {{0, 0}, {0, 0}, s->traces.v[s->mentions.v[parent].trace].from};
+    if (own != NONE) {
+        near[0] = s->mentions.v[own].from;
+        near[1] = s->mentions.v[own].child;
+    }
+    code_fresh_id(s, told, ROLE_PARENT, path, parent, near, from);
 }
 
 /* The rank of a parent that is not among the nearest, and whether it was seen. */
@@ -195,18 +251,23 @@ static u32 code_far_parent(State *s, Coder *c, u32 path, u32 rank, u32 *seen) {
     return code_small(c, context(&s->x, F_PARENT_RANK, path, *seen, SMALL_CELLS), rank - PARENT_NEAR) + PARENT_NEAR;
 }
 
-/* A parent's id: that of a span awaited or seen in the trace, or fresh. `own` is not its own parent's number. */
-static u32 code_parent_id(State *s, u32 trace, u32 path, u64 id) {
-    Coder *c = &s->coders[STRUCTURE];
-    u32 m = TZ_ENCODING ? mention_find(s, trace, id) : NONE, rank = m != NONE ? mention_rank(s, m) : NONE,
-        seen = rank != NONE && s->mentions.v[m].seen, told = ID_FAR;
+static u32 parent_symbol(State *s, u32 trace, u64 id, u32 m, u32 rank, Origin from) {
     if (rank == NONE)
-        told = fresh_symbol(s, trace, id);
-    else if (rank < PARENT_NEAR)
-        told = ID_KNOWN + seen * PARENT_NEAR + rank;
+        return fresh_symbol(s, trace, id, from);
+    return rank < PARENT_NEAR ? ID_KNOWN + (u32)s->mentions.v[m].seen * PARENT_NEAR + rank : ID_FAR;
+}
+
+/* A parent's id: that of a span awaited or seen in the trace, which may be the span itself, or fresh. */
+static u32 code_parent_id(State *s, u32 trace, u32 path, u64 id, u32 own, Origin from) {
+    Coder *c = &s->coders[STRUCTURE];
+    u32 m = TZ_ENCODING ? mention_find(s, trace, id) : NONE, rank = m == NONE ? NONE : mention_rank(s, m);
+    u32 told = TZ_ENCODING ? parent_symbol(s, trace, id, m, rank, from) : 0, seen = rank != NONE && s->mentions.v[m].seen;
     told = code_nibble(c, path_context(&s->x, AT_PARENT, F_PARENT, path, 0, NIBBLE_CELLS), told);
-    if (told < ID_KNOWN)
-        return mention_add(s, trace, code_fresh_id(s, told, trace, id), 0);
+    if (told < ID_KNOWN) {
+        m = mention_add(s, trace, id, 0);
+        code_parent_value(s, told, path, own, m, from);
+        return m;
+    }
     if (told == ID_FAR) {
         rank = code_far_parent(s, c, path, rank, &seen);
     } else {

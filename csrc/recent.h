@@ -13,7 +13,9 @@ enum {
     AT_COUNT_LINKS,
     AT_START,
     AT_LENGTH = AT_START + N_BASES,
-    AT_RECENT = AT_LENGTH + N_LENGTHS
+    AT_RECENT = AT_LENGTH + N_LENGTHS,
+    AT_FROM = AT_RECENT + 3,
+    AT_POSITION = AT_FROM + 2
 };
 
 static u32 recent(State *s, u32 family, u32 a, u32 b) {

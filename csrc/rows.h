@@ -80,7 +80,7 @@ static void code_link(State *s, size_t row, const Place *span) {
             hi = s->traces.v[trace].hi;
             lo = s->traces.v[trace].lo;
         } else {
-            code_trace_id(s, c, &hi, &lo);
+            code_trace_id(s, c, &hi, &lo, (Origin){0, 0});
             trace = NONE;
         }
     }
@@ -107,6 +107,9 @@ typedef struct {
     size_t at[N_KINDS];
 } Rows;
 
+/* Writing: where an id comes from, if it is known. */
+static Origin origin_given(const Origins *of, size_t row) { return row < of->n ? of->v[row] : (Origin){0, 0}; }
+
 static void code_span(State *s, Rows *rows, u32 scope_path, u32 first) {
     Batch *b = &s->b;
     size_t row = rows->at[KIND_SPAN]++;
@@ -117,16 +120,22 @@ static void code_span(State *s, Rows *rows, u32 scope_path, u32 first) {
     const u8 *given = TZ_ENCODING ? s->t.schemas.v[s->t.paths.v[b->kinds[KIND_SPAN].path.v[row]].schema].has : NULL;
     if (TZ_ENCODING && !given[OP_TRACE_ID])
         hi = s->traces.v[s->last_trace].hi, lo = s->traces.v[s->last_trace].lo;
-    at.trace = code_trace(s, hi, lo);
+    at.trace = code_trace(s, hi, lo, origin_given(&s->trace_from, row));
     at.path = code_record_path(s, KIND_SPAN, row, first ? 1u << 27 | scope_path : s->last_path,
                                s->traces.v[at.trace].last_path);
     const Schema *q = &s->t.schemas.v[s->t.paths.v[at.path].schema];
+    u32 told = 0;
     u8 has[OP_CHILDREN], children[2] = {q->children[0], q->children[1]};
     memcpy(has, q->has, sizeof has);
     if (has[OP_SPAN_ID])
-        at.own = code_own_id(s, at.trace, at.path, own, &at.again);
+        at.own = code_own_id(s, at.trace, at.path, own, origin_given(&s->own_from, row), &told);
     if (has[OP_PARENT_ID])
-        at.parent = code_parent_id(s, at.trace, at.path, parent);
+        at.parent = code_parent_id(s, at.trace, at.path, parent, at.own, origin_given(&s->parent_from, row));
+    if (at.own != NONE && told < ID_KNOWN)
+        code_own_value(s, told, at.path, at.own, at.parent, origin_given(&s->own_from, row));
+    if (at.own != NONE && at.parent != NONE)
+        s->mentions.v[at.parent].child = s->mentions.v[at.own].from;
+    at.again = at.own != NONE && told == OWN_SEEN;
     code_span_times(s, &at, has, &start, &end);
     learn_span_times(s, &at, start, end);
     s->last_trace = at.trace;
@@ -168,6 +177,7 @@ static u32 code_resource(State *s, Rows *rows, u32 last) {
     Place at = {.trace = NONE, .own = NONE, .parent = NONE};
     u32 scope = 0;
     at.path = code_record_path(s, KIND_RESOURCE_SPANS, row, last, 0);
+    s->resource_path = at.path;
     code_values(s, KIND_RESOURCE_SPANS, row, &at);
     u32 n = code_count(s, &s->coders[ENVELOPE], F_SCOPES, at.path, &s->b.n_scopes, row,
                        s->t.schemas.v[s->t.paths.v[at.path].schema].children[0]);

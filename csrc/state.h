@@ -4,6 +4,7 @@
 #define TZ_STATE_H
 
 #include "batch.h"
+#include "generator.h"
 #include "model.h"
 
 enum { NONE = 0xffffffffu };
@@ -14,6 +15,18 @@ typedef struct {
     u32 run;           /* how often `first` came in a row, at most 15 */
 } Recent;
 
+/* Where an id comes from. */
+typedef struct {
+    u32 generator; /* number + 1, 0 if it comes from none */
+    u64 position;
+} Origin;
+typedef VEC(Origin) Origins;
+
+/* The generators of one process, by last use: numbers + 1. */
+typedef struct {
+    u32 n, least, latest;
+} Process;
+
 /* A span id that was mentioned, as a span's own or as a parent's. Links are numbers of mentions + 1, 0 for none. */
 typedef struct {
     u64 id;
@@ -21,6 +34,7 @@ typedef struct {
     u32 before, after; /* neighbours in the trace's list of awaited or of seen ids */
     u8 seen;           /* its span has come */
     u8 has_children;
+    Origin from, child; /* of the id, and of that of its last child */
     u64 start, length;                       /* of its span, ns */
     u64 first_start, child_start, child_end, last_end; /* of its first and its last child so far, ns */
 } Mention;
@@ -31,6 +45,7 @@ typedef struct {
     u32 next;       /* the trace that last followed it, or NONE */
     u32 last_path;  /* of its last span, + 1 */
     u64 last_start; /* of its last span, ns */
+    Origin from;    /* of its id */
 } Trace;
 
 enum { N_BASES = 7, N_LENGTHS = 4 };
@@ -95,6 +110,12 @@ typedef struct {
     U32s def_skeletons;
     VEC(Uuid) uuids; /* of fields, in the order in which they were told */
     Index uuid_index;
+    VEC(Generator) generators;
+    VEC(Process) processes;
+    u64 n_values;      /* of all generators that were needed */
+    u32 resource_path; /* of the resource spans around */
+    Origins own_from; /* writer: where the ids of the block's spans come from; of all spans, or of none */
+    Origins parent_from, trace_from;
     u32 n_serials; /* atoms defined */
     u32 n_slots;   /* slots with values, of defined schemas */
     u32 threshold, level;

@@ -5,6 +5,12 @@
 #include "state_counts.h"
 #include "state.h"
 
+static void generators_clear(State *s) {
+    for (size_t i = 0; i < s->generators.n; i++)
+        VEC_FREE(s->generators.v[i].values);
+    s->generators.n = s->processes.n = 0;
+}
+
 static void state_free(State *s) {
     tables_free(&s->t);
     batch_free(&s->b);
@@ -24,6 +30,12 @@ static void state_free(State *s) {
     VEC_FREE(s->def_skeletons);
     VEC_FREE(s->uuids);
     index_free(&s->uuid_index);
+    generators_clear(s);
+    VEC_FREE(s->generators);
+    VEC_FREE(s->processes);
+    VEC_FREE(s->own_from);
+    VEC_FREE(s->parent_from);
+    VEC_FREE(s->trace_from);
     VEC_FREE(s->scratch);
     for (int i = 0; i < N_STREAMS; i++)
         VEC_FREE(s->streams[i].out);
@@ -56,6 +68,8 @@ static void state_begin(State *s, const Preset *preset) {
     index_clear(&s->skeleton_index);
     s->uuids.n = 0;
     index_clear(&s->uuid_index);
+    generators_clear(s);
+    s->n_values = s->resource_path = 0;
     s->last_trace = s->last_path = s->n_serials = s->n_slots = s->block = 0;
     s->budget = TZ_BUDGET_START;
     s->last_grain[0] = s->last_grain[1] = 0;

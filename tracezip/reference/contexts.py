@@ -36,56 +36,61 @@ class F(IntEnum):
     ANY_PATH = 5
     RECENT2 = 10
     RECENT1 = 15
-    TRACE_HALF = 20
-    TRACE = 21
-    TRACE_BACK = 22
-    OWN = 23
-    OWN_RANK = 24
-    PARENT = 25
-    PARENT_SEEN = 26
-    PARENT_RANK = 27
-    LINK_TRACE = 28
-    LINK_BACK = 29
-    LINK_KNOWN = 30
-    LINK_SEEN = 31
-    LINK_RANK = 32
-    GRAIN = 33
-    START = 34
-    EVENT_TIME = 35
-    LENGTH = 36
-    OF_TRACE = 37
-    OF_PATH = 38
-    OF_VALUE = 39
-    HOLE = 40
-    CHOICE = 41
-    NUMBER = 42
-    NUMBER_STEP = 43
-    ORDER = 44
-    EVENTS = 45
-    LINKS = 46
-    SPANS = 47
-    SCOPES = 48
-    MESSAGE = 49
-    TEXT = 50
-    TEXT_LENGTH = 51
-    SKELETON = 52
-    FIELD = 53
-    FIELD_STEP = 54
-    FIELD_WIDTH = 55
-    UUID = 56
-    COUNT = 57
-    STRING_KNOWN = 58
-    STRING = 59
-    CLASS = 60
-    CLASS_NEW = 61
-    SLOT_MODE = 62
-    SLOT_CONDITION = 63
-    SHAPE = 64
-    SCHEMA = 65
-    SAME = 66
-    ATOM_KNOWN = 67
-    ATOM = 68
-    VALUE = 69
+    TRACE = 20
+    TRACE_BACK = 21
+    OWN = 22
+    OWN_RANK = 23
+    PARENT = 24
+    PARENT_SEEN = 25
+    PARENT_RANK = 26
+    LINK_TRACE = 27
+    LINK_BACK = 28
+    LINK_KNOWN = 29
+    LINK_SEEN = 30
+    LINK_RANK = 31
+    GRAIN = 32
+    START = 33
+    EVENT_TIME = 34
+    LENGTH = 35
+    OF_TRACE = 36
+    OF_PATH = 37
+    OF_VALUE = 38
+    HOLE = 39
+    CHOICE = 40
+    NUMBER = 41
+    NUMBER_STEP = 42
+    ORDER = 43
+    EVENTS = 44
+    LINKS = 45
+    SPANS = 46
+    SCOPES = 47
+    MESSAGE = 48
+    TEXT = 49
+    TEXT_LENGTH = 50
+    SKELETON = 51
+    FIELD = 52
+    FIELD_STEP = 53
+    FIELD_WIDTH = 54
+    UUID = 55
+    COUNT = 56
+    STRING_KNOWN = 57
+    STRING = 58
+    CLASS = 59
+    CLASS_NEW = 60
+    SLOT_MODE = 61
+    SLOT_CONDITION = 62
+    SHAPE = 63
+    SCHEMA = 64
+    SAME = 65
+    ATOM_KNOWN = 66
+    ATOM = 67
+    VALUE = 68
+    GENERATOR = 69
+    TRACE_ID = 70
+    FROM = 71
+    PROCESS = 72
+    GENERATOR_RANK = 73
+    POSITION = 74
 
 
 _N_VALUES = {
@@ -97,6 +102,9 @@ _N_VALUES = {
     F.CLASS_NEW: 11,
     F.SLOT_MODE: 3,
     F.SCHEMA: 5,
+    F.GENERATOR: 4,
+    F.TRACE_ID: 4,
+    F.FROM: 4,
 }
 """How many values the lone nibbles of a family have, where that is less than 16."""
 

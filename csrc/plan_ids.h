@@ -1,0 +1,189 @@
+/* Which generators a block defines, and where its ids come from. Nothing here is part of the format.
+ *
+ * Included by encode.c only. */
+#ifndef TZ_PLAN_IDS_H
+#define TZ_PLAN_IDS_H
+
+#include "define.h"
+#include "find_generators.h"
+
+/* What the writer knows of a generator of the finder in this restart group. */
+typedef struct {
+    u32 uses;   /* ids that it drew, told or not */
+    u32 number; /* + 1 once it is defined */
+    u32 first;  /* in this block: the place of its first use among those that are used, + 1 */
+    u64 lowest; /* of the positions in this block */
+    u64 origin; /* its position 0, of the finder's */
+    u32 of_finder;
+} Candidate;
+
+/* Resources by their bytes, numbered for as long as the finder lives. */
+typedef struct {
+    VEC(struct {
+        const u8 *p;
+        size_t n;
+    }) names;
+    Index index;
+    Arena arena;
+    Bytes name;
+} Resources;
+
+typedef struct {
+    Finder finder;
+    Resources resources;
+    U32s resource; /* of each span of the block */
+    Map candidate_index;
+    VEC(Candidate) candidates; /* of the restart group */
+    U32s used;                 /* candidates of this block, in order of first use */
+} IdDesk;
+
+/* So many ids must come from a generator before it is worth what its definition costs. */
+static u32 uses_worth(u32 kind) { return kind == GENERATOR_MT19937 ? 360 : kind == GENERATOR_SPLITMIX ? 2 : 3; }
+
+enum { MOST_RESOURCES = 4096 };
+
+static void id_desk_group_begins(IdDesk *d) {
+    map_clear(&d->candidate_index);
+    d->candidates.n = 0;
+}
+
+static void id_desk_free(IdDesk *d) {
+    finder_free(&d->finder);
+    VEC_FREE(d->resources.names);
+    index_free(&d->resources.index);
+    arena_free(&d->resources.arena);
+    VEC_FREE(d->resources.name);
+    VEC_FREE(d->resource);
+    map_free(&d->candidate_index);
+    VEC_FREE(d->candidates);
+    VEC_FREE(d->used);
+}
+
+/* --- resources ---------------------------------------------------------------------------------------------------- */
+
+/* The bytes of a resource's fields. */
+static void resource_name(State *s, Resources *r, size_t row) {
+    const Records *k = &s->b.kinds[KIND_RESOURCE_SPANS];
+    u32 n = s->t.schemas.v[s->t.shapes.v[k->shape.v[row]].schema].n_valued;
+    r->name.n = 0;
+    for (u32 i = 0; i < n; i++) {
+        const Atom *a = &s->t.atoms.v[s->b.atoms.v[k->values.v[row] + i]];
+        bytes_append(&s->t.env, &r->name, a->enc, a->enc_n);
+    }
+}
+
+static u32 resource_number(State *s, Resources *r, size_t row) {
+    Env *env = &s->t.env;
+    resource_name(s, r, row);
+    u32 hash = (u32)hash_bytes(r->name.v, r->name.n, s->t.seed), i;
+    for (size_t at = INDEX_FIRST(r->index, hash); (at = index_next(&r->index, at, hash, &i)) != INDEX_END; at++)
+        if (r->names.v[i].n == r->name.n && !memcmp(r->names.v[i].p, r->name.v, r->name.n))
+            return i;
+    if (r->names.n == MOST_RESOURCES)
+        return MOST_RESOURCES;
+    VEC_RESERVE(env, r->names, 1);
+    r->names.v[r->names.n].p = arena_copy(env, &r->arena, r->name.v, r->name.n);
+    r->names.v[r->names.n++].n = r->name.n;
+    index_add(env, &r->index, hash, (u32)r->names.n - 1);
+    return (u32)r->names.n - 1;
+}
+
+static void number_resources(State *s, IdDesk *d) {
+    const Batch *b = &s->b;
+    size_t scope = 0;
+    d->resource.n = 0;
+    VEC_RESERVE(&s->t.env, d->resource, b->span_id.n);
+    for (size_t row = 0; row < b->n_scopes.n; row++) {
+        u32 number = resource_number(s, &d->resources, row);
+        for (u32 i = 0; i < b->n_scopes.v[row]; i++)
+            for (u32 n = b->n_spans.v[scope++]; n; n--)
+                d->resource.v[d->resource.n++] = number;
+    }
+}
+
+/* --- generators --------------------------------------------------------------------------------------------------- */
+
+static Candidate *candidate(State *s, IdDesk *d, Found f) {
+    u32 *at = map_at(&s->t.env, &d->candidate_index, f.generator, s->t.seed);
+    if (!*at) {
+        Candidate fresh = {.of_finder = f.generator};
+        VEC_PUSH(&s->t.env, d->candidates, fresh);
+        *at = (u32)d->candidates.n;
+    }
+    return &d->candidates.v[*at - 1];
+}
+
+static void count_use(State *s, IdDesk *d, Found f) {
+    if (f.generator == NO_GENERATOR)
+        return;
+    Candidate *c = candidate(s, d, f);
+    if (!c->first) {
+        VEC_PUSH(&s->t.env, d->used, (u32)(c - d->candidates.v));
+        c->first = (u32)d->used.n;
+        c->lowest = f.position;
+    }
+    c->uses++;
+    if (f.position < c->lowest)
+        c->lowest = f.position;
+}
+
+static void plan_generator(State *s, IdDesk *d, Plan *p, u32 at, u32 *process) {
+    PlannedGenerator g = {0};
+    Candidate *c = &d->candidates.v[at];
+    u64 origin = finder_origin(&d->finder, c->of_finder, c->lowest, &g.state);
+    u32 of = finder_resource(&d->finder, c->of_finder);
+    if (c->uses < uses_worth(g.state.kind))
+        return;
+    g.same_process = p->generators.n && *process == of;
+    *process = of;
+    VEC_PUSH(&s->t.env, p->generators, g);
+    c->number = (u32)(s->generators.n + p->generators.n);
+    c->origin = origin;
+}
+
+/* Those that are worth it, in order of first use, but all of a process together. */
+static void plan_definitions(State *s, IdDesk *d, Plan *p) {
+    u32 process = 0;
+    for (size_t i = 0; i < d->used.n; i++) {
+        u32 of = finder_resource(&d->finder, d->candidates.v[d->used.v[i]].of_finder);
+        for (size_t k = i; k < d->used.n; k++) {
+            Candidate *c = &d->candidates.v[d->used.v[k]];
+            if (!c->first || finder_resource(&d->finder, c->of_finder) != of)
+                continue;
+            c->first = 0;
+            if (!c->number && s->generators.n + p->generators.n < TZ_MAX_GENERATORS)
+                plan_generator(s, d, p, d->used.v[k], &process);
+        }
+    }
+}
+
+static Origin origin_of(State *s, IdDesk *d, Found f) {
+    if (f.generator == NO_GENERATOR)
+        return (Origin){0, 0};
+    const Candidate *c = candidate(s, d, f);
+    return (Origin){c->number, f.position - c->origin};
+}
+
+static void plan_ids(State *s, IdDesk *d, Plan *p) {
+    const Batch *b = &s->b;
+    Env *env = &s->t.env;
+    size_t n = b->span_id.n;
+    s->own_from.n = s->parent_from.n = s->trace_from.n = d->used.n = p->generators.n = 0;
+    number_resources(s, d);
+    IdRows rows = {b->span_id.v, b->parent_id.v, b->trace_hi.v, b->trace_lo.v, b->start.v, d->resource.v, n};
+    finder_block(&d->finder, env, &rows);
+    for (size_t i = 0; i < n; i++) {
+        count_use(s, d, d->finder.own.v[i]);
+        count_use(s, d, d->finder.trace.v[i]);
+    }
+    if (!d->candidates.n)
+        return;
+    plan_definitions(s, d, p);
+    for (size_t i = 0; i < n; i++) {
+        VEC_PUSH(env, s->own_from, origin_of(s, d, d->finder.own.v[i]));
+        VEC_PUSH(env, s->parent_from, origin_of(s, d, d->finder.parent.v[i]));
+        VEC_PUSH(env, s->trace_from, origin_of(s, d, d->finder.trace.v[i]));
+    }
+}
+
+#endif
