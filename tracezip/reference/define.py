@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tracezip.errors import damaged_section, section_beyond_limits
 from tracezip.reference.check import check_class, check_fields
@@ -16,7 +17,8 @@ from tracezip.reference.contexts import (
     code_small,
     code_wide,
 )
-from tracezip.reference.format_limits import MAX_FIELDS, MAX_PATHS, MAX_ROWS, MAX_SLOTS
+from tracezip.reference.format_limits import MAX_FIELDS, MAX_GENERATORS, MAX_PATHS, MAX_ROWS, MAX_SLOTS
+from tracezip.reference.generators import N_MT_WORDS, Generator, GeneratorKind, GeneratorState
 from tracezip.reference.skeleton import FIELDS, MAX_SKELETON_FIELDS
 from tracezip.reference.state import Recent, State, T
 from tracezip.reference.tables import (
@@ -46,6 +48,12 @@ MAX_CONDITION = 255
 """A slot further on than this foretells no other."""
 
 
+class PlannedGenerator(NamedTuple):
+    state: GeneratorState
+    same_process: bool
+    """As the one before."""
+
+
 @dataclass
 class Plan:
     """What a block defines, in order. A reader's is empty."""
@@ -57,6 +65,7 @@ class Plan:
     shapes: list[Shape] = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
     atoms: list[Atom] = field(default_factory=list)
+    generators: list[PlannedGenerator] = field(default_factory=list)
 
 
 def code_definitions(s: State, plan: Plan) -> None:
@@ -78,6 +87,8 @@ def code_definitions(s: State, plan: Plan) -> None:
         if not last.value:
             raise damaged_section("tree")
         _define_atom(s, last, atom)
+    for generator in _code_list(s, 6, plan.generators):
+        _define_generator(s, generator)
 
 
 def _code_list(s: State, which: int, things: list[T]) -> Iterator[T | None]:
@@ -313,3 +324,38 @@ def new_atom(s: State, cls: Class, value: String | int) -> Atom:
     n_key = len(cls.key.data) if cls.key else 0
     s.spend(_ATOM_COST + n_key + (len(value.data) if isinstance(value, String) else 0))
     return Atom(cls, value, encode_field(cls, value))
+
+
+# --- generators -------------------------------------------------------------------------------------------------------
+
+
+def _define_generator(s: State, planned: PlannedGenerator | None) -> None:
+    """The first one of all begins a process; each of the others may be of the same process as the one before."""
+    if len(s.generators) == MAX_GENERATORS:
+        raise section_beyond_limits("tree")
+    same = bool(s.generators) and s.bit(s.coders["tree"], planned is not None and planned.same_process, F.GENERATOR, 2)
+    state = _code_generator_state(s, planned.state if planned else GeneratorState(0))
+    if not same:
+        s.processes.append([])
+    generator = Generator(state, len(s.processes) - 1)
+    s.generators.append(generator)
+    s.processes[-1].append(generator)
+
+
+def _code_generator_state(s: State, given: GeneratorState) -> GeneratorState:
+    kind = s.nibble(s.coders["tree"], given.kind, F.GENERATOR, 0)
+    if kind == GeneratorKind.SPLITMIX:
+        thread = code_wide(s.coders["tree"], s.contexts.get(PAIR, F.GENERATOR, 1), given.thread)
+        if thread >> 32:
+            raise damaged_section("tree")
+        return GeneratorState(kind, thread=thread, seed=_code_number(s, 8, given.seed))
+    if kind in (GeneratorKind.V8_WORDS, GeneratorKind.V8_DIGITS):
+        return GeneratorState(kind, v8=(_code_number(s, 8, given.v8[0]), _code_number(s, 8, given.v8[1])))
+    if kind == GeneratorKind.MT19937:
+        words = given.words or (0,) * N_MT_WORDS
+        return GeneratorState(kind, words=tuple([_code_number(s, 4, word) for word in words]))
+    raise damaged_section("tree")
+
+
+def _code_number(s: State, n_bytes: int, number: int) -> int:
+    return int.from_bytes(s.plains["ids"].take(n_bytes, number.to_bytes(n_bytes, "big")), "big")

@@ -18,6 +18,10 @@ MAX_SLOTS = 1 << 26
 """Slots with values of all schemas of one restart group."""
 MAX_PATHS = 1 << 24
 """Paths of one restart group."""
+MAX_GENERATORS = 1023
+"""Generators of ids of one restart group."""
+MAX_VALUES = 1 << 22
+"""Values of all of them that ids are made of."""
 MAX_GENERATED = 1 << 28
 """Bytes that the records of one block make, skipped ones included."""
 BUDGET_START = 1 << 21

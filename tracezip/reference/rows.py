@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator
 from tracezip.errors import damaged_section, section_beyond_limits
 from tracezip.reference.contexts import PAIR, F, code_choice, code_wide
 from tracezip.reference.format_limits import MAX_MESSAGES, MAX_ROWS, MAX_SPANS
-from tracezip.reference.ids import code_link_ids, code_own_id, code_parent_id, code_trace
+from tracezip.reference.ids import OWN_SEEN, code_link_ids, code_own_id, code_own_value, code_parent_id, code_trace
 from tracezip.reference.state import State, Trace
 from tracezip.reference.tables import Kind, Message, Op, Path, Record, Shape
 from tracezip.reference.times import code_event_time, code_span_times
@@ -118,6 +118,7 @@ def _code_children(s: State, record: Record, which: int, family: int, kind: int)
 
 def _code_resource(s: State, record: Record, last: int) -> int:
     path, last_scope = _code_path(s, record, last, 0), 0
+    s.resource_path = path.number
     code_values(s, record, path, None)
     for scope in _code_children(s, record, 0, F.SCOPES, Kind.SCOPE_SPANS):
         last_scope = _code_scope(s, scope, path, last_scope)
@@ -138,18 +139,24 @@ def _code_scope(s: State, record: Record, resource: Path, last: int) -> int:
 
 def _code_span(s: State, record: Record, before: int) -> None:
     has_trace_id = s.writing and record.schema.has[Op.TRACE_ID]
-    trace = code_trace(s, record.trace_id if has_trace_id else s.last_trace.trace_id)
+    origins = record.origins
+    trace = code_trace(s, record.trace_id if has_trace_id else s.last_trace.trace_id, origins.trace)
     path = _code_path(s, record, before, trace.last_path.number + 1 if trace.last_path else 0)
-    has, own, parent, again = path.schema.has, None, None, False
+    has, own, parent, told = path.schema.has, None, None, 0
     if has[Op.TRACE_ID]:
         record.trace_id = trace.trace_id
     if has[Op.SPAN_ID]:
-        own, again = code_own_id(s, trace, path.number, record.span_id)
-        record.span_id = own.span_id
+        own, told = code_own_id(s, trace, path.number, record.span_id, origins.own)
     if has[Op.PARENT_ID]:
-        parent = code_parent_id(s, trace, path.number, record.parent_id)
+        parent = code_parent_id(s, trace, path.number, record.parent_id, own, origins.parent)
+    if own:
+        code_own_value(s, told, path.number, own, parent, origins.own)
+        record.span_id = own.span_id
+    if parent:
         record.parent_id = parent.span_id
-    code_span_times(s, record, path, trace, own, parent, again)
+    if own and parent:
+        parent.child = own.origin
+    code_span_times(s, record, path, trace, own, parent, told == OWN_SEEN)
     code_values(s, record, path, trace)
     last, last_time = None, record.start
     for event in _code_children(s, record, 0, F.EVENTS, Kind.EVENT):

@@ -12,6 +12,7 @@ from tracezip.errors import section_beyond_limits
 from tracezip.reference.coder import Coder, Plain
 from tracezip.reference.contexts import BIT, MASK64, NIBBLE, SIGNED, Contexts, code_nibble, code_signed
 from tracezip.reference.format_limits import BUDGET_START
+from tracezip.reference.generators import Generator, Origin
 from tracezip.reference.tables import Atom, Class, Path, Record, Schema, Skeleton, String
 
 T = TypeVar("T")
@@ -42,6 +43,9 @@ class Mention:
         self.seen = seen
         """Its span has come; else it is awaited."""
         self.has_children = False
+        self.origin: Origin | None = None
+        self.child: Origin | None = None
+        """Of the id of its last child."""
         self.start = self.length = 0
         """Of its span, ns."""
         self.first_start = self.child_start = self.child_end = self.last_end = 0
@@ -60,6 +64,7 @@ class Trace:
         self.next: Trace | None = None
         self.last_start = 0
         self.last_path: Path | None = None
+        self.origin: Origin | None = None
         self.fronts: list[Mention | None] = [None, None]
 
 
@@ -118,6 +123,13 @@ class State:
         self.known_classes: dict[Hashable, Class] = {}
         self.known_schemas: dict[Hashable, Schema] = {}
         self.known_paths: dict[Hashable, Path] = {}
+        self.generators: list[Generator] = []
+        self.processes: list[list[Generator]] = []
+        """The generators of each, by last use, the one not used for longest first."""
+        self.n_values = 0
+        """Of all generators that were needed."""
+        self.resource_path = 0
+        """Of the resource spans around."""
         self.traces: list[Trace] = []
         self.trace_by_id: dict[tuple[int, int], Trace] = {}
         self.mention_by_id: dict[int, Mention] = {}

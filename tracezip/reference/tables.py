@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from tracezip.reference.contexts import MASK64
+from tracezip.reference.generators import Origins
 from tracezip.varint import pack_varint
 
 
@@ -222,6 +223,7 @@ class Record:
         """Of each valued slot."""
         self.trace_id = (0, 0)
         self.span_id = self.parent_id = 0
+        self.origins = Origins()
         self.start = self.end = 0
         """ns"""
         self.children: tuple[list[Record], list[Record]] = ([], [])
