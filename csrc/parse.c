@@ -4,6 +4,7 @@
  * up by all its bytes, just as they lie. Only one that was never met is parsed. */
 #include "parse.h"
 
+#include "count.h"
 #include "format_limits.h"
 #include "wire.h"
 
@@ -404,8 +405,21 @@ static void tables_begin(Tables *t) {
     VEC_PUSH(&t->env, t->atoms, a);
 }
 
-void parse_message(Tables *t, Batch *b, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip,
-                   u32 continues) {
+/* Walks a message that is all ResourceSpans; returns how many, or -1 if it does not fit the columns. */
+static i64 walk_message(Walk *w, const u8 *p, const u8 *end) {
+    i64 n_resources = 0;
+    while (p < end) {
+        size_t length;
+        if (*p != 0x0a || !(p = length_get(p + 1, end, &length)) || !walk_group(w, KIND_RESOURCE_SPANS, p, p + length))
+            return -1;
+        p += length;
+        n_resources++;
+    }
+    return n_resources;
+}
+
+int parse_message(Tables *t, Batch *b, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip,
+                  u32 continues, u64 most_spans) {
     tables_begin(t);
     Walk w;
     w.t = t;
@@ -414,21 +428,22 @@ void parse_message(Tables *t, Batch *b, const u8 *p, size_t n, const u8 *prefix,
     MessageMark mark = {span_mark(b), b->kinds[KIND_RESOURCE_SPANS].shape.n, b->kinds[KIND_SCOPE_SPANS].shape.n,
                         b->trace_hi.n};
     MessageRow row = {.prefix_n = prefix_n, .skip = skip, .continues = continues};
-    const u8 *body = p, *end = p + n;
+    i64 n_resources = walk_message(&w, p, p + n);
+    u64 n_spans = b->trace_hi.n - mark.spans;
+    if (n_resources < 0 && most_spans < n / 2) /* a span has two bytes at least */
+        n_spans = count_spans(p, n, 0);
+    if (n_resources < 0 || n_spans > most_spans)
+        message_cut(b, mark);
+    if (n_spans > most_spans)
+        return 0;
     bytes_append(&t->env, &b->prefixes, prefix, prefix_n);
-    while (p < end) {
-        size_t length;
-        if (*p != 0x0a || !(p = length_get(p + 1, end, &length)) ||
-            !walk_group(&w, KIND_RESOURCE_SPANS, p, p + length)) {
-            message_cut(b, mark);
-            bytes_append(&t->env, &b->prefixes, body + skip, n - (size_t)skip);
-            row.prefix_n += n - (size_t)skip;
-            row.n_resources = 0;
-            row.skip = 0;
-            break;
-        }
-        p += length;
-        row.n_resources++;
+    if (n_resources < 0) {
+        bytes_append(&t->env, &b->prefixes, p + skip, n - (size_t)skip);
+        row.prefix_n += n - (size_t)skip;
+        row.skip = 0;
+    } else {
+        row.n_resources = (u32)n_resources;
     }
     VEC_PUSH(&t->env, b->messages, row);
+    return 1;
 }
