@@ -60,10 +60,11 @@ void encoder_free(Encoder *e) {
     free(e);
 }
 
-int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues) {
+int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues,
+                u64 most_spans, int *added) {
     if (setjmp(e->s.t.env.out))
         return e->s.t.env.code;
-    parse_message(&e->s.t, &e->s.b, p, n, prefix, prefix_n, skip, continues);
+    *added = parse_message(&e->s.t, &e->s.b, p, n, prefix, prefix_n, skip, continues, most_spans);
     return TZ_OK;
 }
 

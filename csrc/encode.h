@@ -20,7 +20,9 @@ void encoder_free(Encoder *e);
 /* All functions below return TZ_OK or an error; after an error the encoder is only good for freeing. */
 /* Begins a restart group; pending messages are dropped. */
 int encoder_reset(Encoder *e);
-int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues);
+/* *added is 0 if the message may have more spans than `most_spans`, see parse_message. */
+int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues,
+                u64 most_spans, int *added);
 /* Writes the pending messages as one block; `sections` hold until the next call. */
 int encoder_encode(Encoder *e, Section sections[N_SECTIONS]);
 /* One pending span: its size, bytes, and then its bytes. */

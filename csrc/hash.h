@@ -11,38 +11,67 @@ static inline u64 load64(const u8 *p) {
     return v;
 }
 
-/* memcmp for the short strings of which there are many; never reads beyond them. */
+static inline u32 load32(const u8 *p) {
+    u32 v;
+    memcpy(&v, p, 4);
+    return v;
+}
+
+/* Not 0 if the n bytes, 8 to 16, are not the same. */
+static inline u64 words_differ(const u8 *a, const u8 *b, size_t n) {
+    return (load64(a) ^ load64(b)) | (load64(a + n - 8) ^ load64(b + n - 8));
+}
+
+/* memcmp for the short strings of which there are many: few branches, and no reads beyond them. */
 static inline int bytes_equal(const u8 *a, const u8 *b, size_t n) {
     if (n > 64)
         return !memcmp(a, b, n);
-    if (n >= 8) {
-        for (size_t i = 0; i + 8 < n; i += 8)
-            if (load64(a + i) != load64(b + i))
-                return 0;
-        return load64(a + n - 8) == load64(b + n - 8);
-    }
+    if (n > 32)
+        return !(words_differ(a, b, 16) | words_differ(a + 16, b + 16, 16) | words_differ(a + n - 32, b + n - 32, 16) |
+                 words_differ(a + n - 16, b + n - 16, 16));
+    if (n > 16)
+        return !(words_differ(a, b, 16) | words_differ(a + n - 16, b + n - 16, 16));
+    if (n >= 8)
+        return !words_differ(a, b, n);
+    if (n >= 4)
+        return !((load32(a) ^ load32(b)) | (load32(a + n - 4) ^ load32(b + n - 4)));
     for (size_t i = 0; i < n; i++)
         if (a[i] != b[i])
             return 0;
     return 1;
 }
 
-static inline u64 hash_mix(u64 a, u64 b) {
-    __uint128_t m = (__uint128_t)(a ^ 0x9e3779b97f4a7c15u) * (b ^ 0xd1342543de82ef95u);
+/* The first eight of n bytes and the last eight, or all of them if they are fewer. */
+static inline void load_ends(const u8 *p, size_t n, u64 *head, u64 *tail) {
+    *head = *tail = 0;
+    if (n >= 8) {
+        *head = load64(p);
+        *tail = load64(p + n - 8);
+    } else if (n >= 4) {
+        *head = load32(p);
+        *tail = load32(p + n - 4);
+    } else {
+        while (n--)
+            *tail = *tail << 8 | p[n];
+    }
+}
+
+static inline u64 hash_fold(u64 a, u64 b) {
+    __uint128_t m = (__uint128_t)a * b;
     return (u64)m ^ (u64)(m >> 64);
 }
 
+static inline u64 hash_mix(u64 a, u64 b) { return hash_fold(a ^ 0x9e3779b97f4a7c15u, b ^ 0xd1342543de82ef95u); }
+
+/* Sixteen bytes at a time, the last ones perhaps twice. The seed is in both factors, so that no input makes one zero.
+ */
 static inline u64 hash_bytes(const u8 *p, size_t n, u64 seed) {
-    u64 h = seed ^ (n * 0xff51afd7ed558ccdu), tail = 0;
-    if (n >= 8) {
-        const u8 *last = p + n - 8;
-        for (; p < last; p += 8)
-            h = hash_mix(h, load64(p));
-        return hash_mix(h, load64(last));
-    }
-    while (n--)
-        tail = tail << 8 | p[n];
-    return hash_mix(h, tail);
+    u64 h = seed ^ (n * 0xff51afd7ed558ccdu), head, tail;
+    const u8 *end = p + n;
+    for (; end - p > 16; p += 16)
+        h = hash_fold(h ^ load64(p), seed ^ load64(p + 8));
+    load_ends(n < 16 ? p : end - 16, n < 16 ? n : 16, &head, &tail);
+    return hash_fold(h ^ head, seed ^ tail);
 }
 
 /* u64 key -> u32 value, open addressing, linear probing. A value of 0 marks an empty place. */

@@ -18,11 +18,12 @@ void tables_free(Tables *t) {
     VEC_FREE(t->slot_rank);
     VEC_FREE(t->perms);
     VEC_FREE(t->places);
+    VEC_FREE(t->came);
+    VEC_FREE(t->valued);
     VEC_FREE(t->modes);
     VEC_FREE(t->conds);
     VEC_FREE(t->schemas);
     VEC_FREE(t->shapes);
-    VEC_FREE(t->trie);
     VEC_FREE(t->paths);
     VEC_FREE(t->path_atoms);
     VEC_FREE(t->hole_slots);
@@ -34,7 +35,7 @@ void tables_free(Tables *t) {
     index_free(&t->schema_index);
     index_free(&t->path_index);
     index_free(&t->class_index);
-    map_free(&t->trie_index);
+    index_free(&t->shape_index);
 }
 
 void tables_clear(Tables *t) {
@@ -46,15 +47,17 @@ void tables_clear(Tables *t) {
         t->def_paths[i].n = 0;
     arena_clear(&t->arena);
     t->strings.n = t->classes.n = t->atoms.n = t->slot_cls.n = t->slot_rank.n = t->perms.n = t->places.n = 0;
-    t->modes.n = t->conds.n = t->schemas.n = t->shapes.n = t->trie.n = t->paths.n = t->path_atoms.n = t->hole_slots.n =
-        0;
+    t->came.n = t->valued.n = 0;
+    t->modes.n = t->conds.n = t->schemas.n = t->shapes.n = t->paths.n = t->path_atoms.n = t->hole_slots.n = 0;
     t->def_strings.n = t->def_classes.n = t->def_schemas.n = 0;
     index_clear(&t->string_index);
     index_clear(&t->atom_index);
     index_clear(&t->schema_index);
     index_clear(&t->path_index);
     index_clear(&t->class_index);
-    map_clear(&t->trie_index);
+    index_clear(&t->shape_index);
+    memset(t->marks, 0, sizeof t->marks);
+    memset(t->recent, 0, sizeof t->recent);
 }
 
 u32 string_add(Tables *t, const u8 *p, size_t n) {
@@ -112,18 +115,14 @@ u32 class_intern(Tables *t, u8 place, u8 op, u32 tag, u32 key, u8 any) {
     return (u32)t->classes.n - 1;
 }
 
-u32 atom_hash(const Tables *t, u8 place, const u8 *enc, size_t n) { return (u32)hash_bytes(enc, n, t->seed + place); }
-
 static void atom_push(Tables *t, u32 cls, u64 value, const u8 *enc, size_t enc_n) {
     const Class *c = &t->classes.v[cls];
     Atom a = {.enc = enc,
               .enc_n = (u32)enc_n,
               .cls = cls,
-              .op = c->op,
-              .place = c->place,
+              .place = c->op == OP_RAW ? N_PLACES : c->place,
               .is_text = c->value == VALUE_BYTES,
               .value = value};
-    memcpy(&a.head, enc, enc_n < 8 ? enc_n : 8);
     VEC_PUSH(&t->env, t->atoms, a);
 }
 
@@ -131,6 +130,11 @@ u32 atom_intern(Tables *t, u32 cls, u64 value, const u8 *enc, size_t enc_n, u32 
     atom_push(t, cls, value, arena_copy(&t->env, &t->arena, enc, enc_n), enc_n);
     index_add(&t->env, &t->atom_index, hash, (u32)t->atoms.n - 1);
     return (u32)t->atoms.n - 1;
+}
+
+u32 mark_make(Tables *t, u8 place, u32 mark, u8 op, u32 tag) {
+    atom_push(t, class_intern(t, place, op, tag, 0, 0), 0, NULL, 0);
+    return t->marks[place][mark] = (u32)t->atoms.n - 1;
 }
 
 /* Bytes of a value as it stands behind its tag. */
@@ -202,18 +206,6 @@ u32 atom_add(Tables *t, u32 cls, u64 value) {
     }
     atom_push(t, cls, value, enc, (size_t)(p - enc));
     return (u32)t->atoms.n - 1;
-}
-
-u32 trie_branch(Tables *t, u32 node, u32 cls) {
-    u32 *child = map_at(&t->env, &t->trie_index, (u64)node << 32 | cls, t->seed);
-    if (!*child) {
-        TrieNode fresh = {0};
-        VEC_PUSH(&t->env, t->trie, fresh);
-        *child = (u32)t->trie.n - 1;
-    }
-    t->trie.v[node].cls = cls;
-    t->trie.v[node].child = *child;
-    return *child;
 }
 
 /* --- schemas and shapes ------------------------------------------------------------------------------------------- */
@@ -305,18 +297,39 @@ u32 shape_add(Tables *t, u32 schema, const u32 *perm, u32 n) {
     return (u32)t->shapes.n - 1;
 }
 
-u32 shape_make(Tables *t, u32 node, u32 kind, const u32 *atoms, u32 n) {
-    u32 cls[TZ_MAX_FIELDS], sorted[TZ_MAX_FIELDS], by[TZ_MAX_FIELDS], perm[TZ_MAX_FIELDS];
-    for (u32 i = 0; i < n; i++)
-        cls[i] = t->atoms.v[atoms[i]].cls;
+static u32 shape_make(Tables *t, u32 kind, const u32 *cls, u32 n) {
+    u32 sorted[TZ_MAX_FIELDS], by[TZ_MAX_FIELDS], perm[TZ_MAX_FIELDS];
     canonical_order(t, cls, n, by);
     for (u32 i = 0; i < n; i++) {
         sorted[i] = cls[by[i]];
         perm[by[i]] = i;
     }
-    u32 shape = shape_add(t, schema_intern(t, kind, sorted, n), perm, n);
-    t->trie.v[node].shape1 = shape + 1;
-    return shape;
+    u32 v = shape_add(t, schema_intern(t, kind, sorted, n), perm, n);
+    Shape *s = &t->shapes.v[v];
+    s->came = (u32)t->came.n;
+    s->valued = (u32)t->valued.n;
+    VEC_RESERVE(&t->env, t->came, n);
+    VEC_RESERVE(&t->env, t->valued, n);
+    for (u32 i = 0; i < n; i++) {
+        t->came.v[t->came.n++] = cls[i];
+        if (t->classes.v[sorted[i]].value != VALUE_NONE)
+            t->valued.v[t->valued.n++] = by[i];
+    }
+    return v;
+}
+
+u32 shape_intern(Tables *t, u32 kind, const u32 *cls, u32 n, u32 hash) {
+    u32 i;
+    for (size_t at = INDEX_FIRST(t->shape_index, hash); (at = index_next(&t->shape_index, at, hash, &i)) != INDEX_END;
+         at++) {
+        const Schema *q = &t->schemas.v[t->shapes.v[i].schema];
+        if (q->n == n && q->kind == kind &&
+            bytes_equal((const u8 *)(t->came.v + t->shapes.v[i].came), (const u8 *)cls, n * sizeof *cls))
+            return i;
+    }
+    i = shape_make(t, kind, cls, n);
+    index_add(&t->env, &t->shape_index, hash, i);
+    return i;
 }
 
 u32 path_intern(Tables *t, u32 schema, const u32 *atoms) {

@@ -65,16 +65,13 @@ typedef struct {
 
 typedef struct {
     const u8 *enc; /* the field's bytes; for ids and times only those before the payload */
-    u64 head; /* the first eight of them, so that most wrong guesses cost no look at `enc`; shorter ones end in zeros */
+    u64 value;     /* a string, or the number */
     u32 enc_n, cls;
-    u32 next, next2; /* the two atoms that last followed this one, or 0 */
-    u8 op, place;    /* of its class */
-    u8 is_text;      /* the value is a string */
-    u8 again;        /* a plain field only because the record had this column, op + 1, before */
-    u32 def;         /* within its class */
-    u32 serial;      /* among all defined atoms, from 1 */
-    u32 uses;        /* since the restart */
-    u64 value;       /* a string, or the number */
+    u32 def;    /* within its class */
+    u32 serial; /* among all defined atoms, from 1 */
+    u32 uses;   /* since the restart */
+    u8 place;   /* of its class; N_PLACES if it is a raw record */
+    u8 is_text; /* the value is a string */
 } Atom;
 
 typedef struct {
@@ -96,6 +93,8 @@ typedef struct {
     u32 perm;          /* for each field as it came: its slot; n entries in `perms` */
     u32 place;         /* for each field as it came: its valued slot or NO_SLOT; n entries in `places` */
     u32 def, identity;
+    u32 came;   /* encoder: the classes of the fields as they came; n entries in `came` */
+    u32 valued; /* encoder: for each valued slot: where its field came; n_valued entries in `valued` */
 } Shape;
 
 typedef struct {
@@ -108,10 +107,10 @@ typedef struct {
     u32 slot, cls;
 } Hole;
 
-typedef struct {
-    u32 cls, child; /* the way last taken */
-    u32 shape1;
-} TrieNode;
+enum { RECENT_BITS = 12, RECENT_ATOMS = 1 << RECENT_BITS };
+
+/* The classes without a value that the encoder finds by number: those of the ops up to OP_CLOSE, and links. */
+enum { MARK_LINKS = OP_CLOSE + 1, N_MARKS };
 
 typedef struct Tables {
     Env env;
@@ -124,16 +123,17 @@ typedef struct Tables {
     Index class_index;
     VEC(Atom) atoms;
     Index atom_index;
+    u32 recent[RECENT_ATOMS];     /* encoder: the atoms last looked up, each in a place that its ends tell, or 0 */
+    u32 marks[N_PLACES][N_MARKS]; /* encoder: their atoms, or 0 */
     U32s slot_cls,
         slot_rank; /* for each slot of each schema: its class; its number among those with a value, or NO_SLOT */
-    U32s perms, places;
+    U32s perms, places, came, valued;
     VEC(u8) modes;
     VEC(u8) conds;
     VEC(Schema) schemas;
     Index schema_index;
     VEC(Shape) shapes;
-    VEC(TrieNode) trie;
-    Map trie_index;
+    Index shape_index;
     VEC(Path) paths;
     U32s path_atoms;
     VEC(Hole) hole_slots;
@@ -150,9 +150,9 @@ u32 string_add(Tables *t, const u8 *p, size_t n); /* without looking for an equa
 u32 class_intern(Tables *t, u8 place, u8 op, u32 tag, u32 key, u8 any);
 u32 atom_intern(Tables *t, u32 cls, u64 value, const u8 *enc, size_t enc_n, u32 hash);
 u32 atom_add(Tables *t, u32 cls, u64 value); /* builds the bytes, does not look for an equal one */
-u32 atom_hash(const Tables *t, u8 place, const u8 *enc, size_t n);
-u32 trie_branch(Tables *t, u32 node, u32 cls);
-u32 shape_make(Tables *t, u32 node, u32 kind, const u32 *atoms, u32 n); /* n at most TZ_MAX_FIELDS */
+u32 mark_make(Tables *t, u8 place, u32 mark, u8 op, u32 tag);
+/* The shape of fields of these classes, of which there are at most TZ_MAX_FIELDS. */
+u32 shape_intern(Tables *t, u32 kind, const u32 *cls, u32 n, u32 hash);
 u32 schema_intern(Tables *t, u32 kind, const u32 *cls, u32 n);
 u32 shape_add(Tables *t, u32 schema, const u32 *perm, u32 n);
 u32 path_intern(Tables *t, u32 schema, const u32 *atoms);
@@ -164,16 +164,14 @@ static inline u32 attribute_tag(u32 place) {
     return tags[place];
 }
 
-/* The node behind `node` on the way of a class. */
-static inline u32 trie_step(Tables *t, u32 node, u32 cls) {
-    const TrieNode *at = &t->trie.v[node];
-    return at->child && at->cls == cls ? at->child : trie_branch(t, node, cls);
+static inline u32 atom_hash(const Tables *t, u32 place, const u8 *enc, size_t n) {
+    return (u32)hash_bytes(enc, n, t->seed + place);
 }
 
-/* The shape of the fields that lead to a trie node, made when it is first needed. */
-static inline u32 shape_at(Tables *t, u32 node, u32 kind, const u32 *atoms, u32 n) {
-    u32 shape1 = t->trie.v[node].shape1;
-    return shape1 ? shape1 - 1 : shape_make(t, node, kind, atoms, n);
+/* The atom of a mark, made when it is first needed. */
+static inline u32 mark_atom(Tables *t, u8 place, u32 mark, u8 op, u32 tag) {
+    u32 a = t->marks[place][mark];
+    return a ? a : mark_make(t, place, mark, op, tag);
 }
 
 static inline const u32 *schema_classes(const Tables *t, u32 schema) {

@@ -109,6 +109,19 @@ def test_same_bytes_for_any_bytes(messages: list[bytes]) -> None:
     twins.round_trip(plain(*(field(1, field(2, field(2, message))) for message in messages)))
 
 
+@given(seeds, st.binary(max_size=8), st.integers(0, 6))
+@settings(max_examples=80, deadline=None)
+def test_too_many_spans_leave_nothing_behind(seed: int, tail: bytes, most_spans: int) -> None:
+    twins = Twins()
+    for message in [Maker(seed, 5).message() for _ in range(4)]:
+        for data in (message, message + tail):
+            n_spans = native.count_spans(data, 0)
+            added = [encoder.add(data, b"pre", 0, False, most_spans) for encoder in twins.encoders]
+            assert added == [n_spans <= most_spans] * 2
+            twins._same_pending()
+    twins.encode([])
+
+
 @given(seeds)
 @settings(max_examples=40, deadline=None)
 def test_same_bytes_for_parts_of_messages(seed: int) -> None:

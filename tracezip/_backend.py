@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Protocol
@@ -25,8 +26,18 @@ class BlockEncoder(Protocol):
     n_messages: int
     """Messages, or parts of them, that were added and are not encoded yet."""
 
-    def add(self, message: bytes | memoryview, prefix: bytes = b"", skip: int = 0, continues: bool = False) -> None:
-        """One part: `prefix`, then `message` but for its first `skip` bytes; `continues` if more of it follows."""
+    def add(
+        self,
+        message: bytes | memoryview,
+        prefix: bytes = b"",
+        skip: int = 0,
+        continues: bool = False,
+        most_spans: int = sys.maxsize,
+    ) -> bool:
+        """One part: `prefix`, then `message` but for its first `skip` bytes; `continues` if more of it follows.
+
+        False, and nothing is added, if `count_spans` of the message is more than `most_spans`.
+        """
 
     def encode(self) -> tuple[bytes, ...]:
         """The sections, in the order of `block.SECTIONS`, of all that was added; then nothing is pending."""

@@ -5,6 +5,7 @@ The same names as tracezip.reference; tracezip/_backend.py describes them.
 """
 
 import os
+import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -28,7 +29,7 @@ cdef extern from "encode.h" nogil:
     CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level)
     void encoder_free(CEncoder *e)
     int encoder_reset(CEncoder *e)
-    int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more)
+    int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more, uint64_t most_spans, int *added)
     int encoder_encode(CEncoder *e, Section *sections)
     ctypedef struct U64s:
         const uint64_t *v
@@ -156,17 +157,25 @@ cdef class Encoder:
         if self._c == NULL:
             raise UsageError("this encoder has failed before; make a new one")
 
-    def add(self, const uint8_t[::1] message not None, bytes prefix not None=b"", uint64_t skip=0, bint continues=False):
+    def add(
+        self,
+        const uint8_t[::1] message not None,
+        bytes prefix not None=b"",
+        uint64_t skip=0,
+        bint continues=False,
+        uint64_t most_spans=sys.maxsize,
+    ):
         self._alive()
         cdef const uint8_t *p = &message[0] if message.shape[0] else NULL
         cdef size_t n = message.shape[0], prefix_n = len(prefix)
         cdef const uint8_t *q = <const uint8_t *>PyBytes_AS_STRING(prefix)
-        cdef int code
+        cdef int code, added = 0
         if skip > n:
             raise ValueError(f"skip is {skip}, the message has {n} bytes")
         with nogil:
-            code = encoder_add(self._c, p, n, q, prefix_n, skip, continues)
+            code = encoder_add(self._c, p, n, q, prefix_n, skip, continues, most_spans, &added)
         self._check(code)
+        return added != 0
 
     def encode(self):
         self._alive()

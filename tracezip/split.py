@@ -41,11 +41,12 @@ class Part(NamedTuple):
 
 def split(message: bytes) -> Iterator[Part]:
     """The parts of a message, at least one; a message that is not too large is one part."""
-    # A span takes two bytes at least: few messages need to be counted.
-    n_spans = _backend.count_spans(message, 0) if len(message) // 2 > limits.MAX_GROUP_SPANS else None
-    if len(message) <= limits.PART_BYTES and (n_spans or 0) <= limits.MAX_GROUP_SPANS:
-        yield Part(message, n_spans=n_spans)
-        return
+    if len(message) <= limits.PART_BYTES:
+        # A span takes two bytes at least: few messages need to be counted.
+        n_spans = _backend.count_spans(message, 0) if len(message) // 2 > limits.MAX_GROUP_SPANS else None
+        if (n_spans or 0) <= limits.MAX_GROUP_SPANS:
+            yield Part(message, n_spans=n_spans)
+            return
     parts = _Cutter(message).parts()
     last = next(parts)
     for part in parts:

@@ -94,11 +94,15 @@ class StreamEncoder:
         """Takes one message; gives the frames that became full. The iterator must be run to its end."""
         if len(message) > limits.MAX_MESSAGE_BYTES:
             raise InputError(f"a message of {len(message)} bytes, protobuf allows {limits.MAX_MESSAGE_BYTES}: split it")
-        for part in split(message):
-            yield from self._make_room(part)
-            self._add_part(part)
+        if self._add_whole(message):
             if self._is_full():
                 yield self.flush()
+        else:
+            for part in split(message):
+                yield from self._make_room(part)
+                self._add_part(part)
+                if self._is_full():
+                    yield self.flush()
         self._totals.n_messages += 1
 
     def flush(self) -> bytes:
@@ -117,14 +121,31 @@ class StreamEncoder:
         """The frame of what is pending, and the end record."""
         return self.flush() + pack_end(self._totals)
 
+    def _add_whole(self, message: bytes) -> bool:
+        """Adds a message that needs no room made: nearly all of them, whose spans are counted while they are parsed.
+
+        To count them before takes a tenth of the time that compression takes: the bytes come from far each time.
+        """
+        n_bytes = len(message)
+        if n_bytes > limits.PART_BYTES or self._overflows_block(n_bytes) or self._overflows_group(n_bytes):
+            return False
+        return self._add_part(Part(message), self._n_free_spans())
+
+    def _overflows_block(self, n_bytes: int) -> bool:
+        return self._n_parts > 0 and self._n_bytes + n_bytes > limits.BLOCK_BYTES
+
+    def _overflows_group(self, n_bytes: int) -> bool:
+        n_free_bytes = limits.MAX_GROUP_BYTES - self._n_group_bytes - self._n_bytes
+        return n_bytes > n_free_bytes or self._chain >= limits.MAX_GROUP_BLOCKS
+
+    def _n_free_spans(self) -> int:
+        return limits.MAX_GROUP_SPANS - self._n_group_spans - self._encoder.n_spans
+
     def _make_room(self, part: Part) -> Iterator[bytes]:
         """Ends the block if the part would not fit into it, and the restart group if it would not fit into that."""
-        if self._n_parts and self._n_bytes + part.n_bytes > limits.BLOCK_BYTES:
+        if self._overflows_block(part.n_bytes):
             yield self.flush()
-        n_free_spans = limits.MAX_GROUP_SPANS - self._n_group_spans - self._encoder.n_spans
-        n_free_bytes = limits.MAX_GROUP_BYTES - self._n_group_bytes - self._n_bytes
-        fits = part.n_bytes <= n_free_bytes and self._chain < limits.MAX_GROUP_BLOCKS
-        if not (fits and part.fits(n_free_spans)):
+        if self._overflows_group(part.n_bytes) or not part.fits(self._n_free_spans()):
             yield self.flush()
             self._new_group()
 
@@ -132,13 +153,15 @@ class StreamEncoder:
         self._encoder.reset()
         self._chain = self._n_group_spans = self._n_group_bytes = 0
 
-    def _add_part(self, part: Part) -> None:
-        self._encoder.add(part.message, part.prefix, part.skip, part.continues)
+    def _add_part(self, part: Part, most_spans: int = sys.maxsize) -> bool:
+        if not self._encoder.add(part.message, part.prefix, part.skip, part.continues, most_spans):
+            return False
         self._hash.update(part.prefix)
         self._hash.update(memoryview(part.message)[part.skip :])
         self._n_parts += 1
         self._n_bytes += part.n_bytes
         self._inside = part.continues
+        return True
 
     def _is_full(self) -> bool:
         return (

@@ -6,6 +6,7 @@ The same names as tracezip._native; tracezip/_backend.py describes them. Slow, a
 from __future__ import annotations
 
 import array
+import sys
 from collections.abc import Iterable, Sequence
 
 from tracezip.errors import UsageError, damaged_section
@@ -83,13 +84,23 @@ class Encoder:
         self._planner = Planner(self._s, self._threshold)
         self._messages: list[Message] = []
 
-    def add(self, message: bytes | memoryview, prefix: bytes = b"", skip: int = 0, continues: bool = False) -> None:
+    def add(
+        self,
+        message: bytes | memoryview,
+        prefix: bytes = b"",
+        skip: int = 0,
+        continues: bool = False,
+        most_spans: int = sys.maxsize,
+    ) -> bool:
         if skip > len(message):
             raise ValueError(f"skip is {skip}, the message has {len(message)} bytes")
+        if len(message) // 2 > most_spans and count_spans(bytes(message), 0) > most_spans:
+            return False
         parsed = self._parser.parse(bytes(message), prefix, skip, continues)
         self._messages.append(parsed)
         for kind, rows in zip(KINDS, _by_kind(parsed), strict=True):
             self._s.rows[kind] += rows
+        return True
 
     def encode(self) -> tuple[bytes, ...]:
         s = self._s
