@@ -59,6 +59,12 @@ static u32 trace_find(const State *s, u64 hi, u64 lo) {
 /* How a trace is told: as that of the span before, as the one that followed it last time, as new, or how far back. */
 enum { TRACE_SAME, TRACE_NEXT, TRACE_NEW, TRACE_OLD, TRACE_OLDER = 15 };
 
+/* Writing: the same, but first where it most often is. */
+static u32 trace_known(const State *s, u64 hi, u64 lo) {
+    const Trace *last = &s->traces.v[s->last_trace];
+    return last->lo == lo && last->hi == hi ? s->last_trace : trace_find(s, hi, lo);
+}
+
 static u32 trace_symbol(const State *s, u32 v) {
     if (v == s->last_trace)
         return TRACE_SAME;
@@ -91,7 +97,7 @@ static u32 code_new_trace(State *s, Coder *c, u64 hi, u64 lo, Origin from) {
 
 static u32 code_trace(State *s, u64 hi, u64 lo, Origin from) {
     Coder *c = &s->coders[STRUCTURE];
-    u32 last = s->last_trace, v = TZ_ENCODING ? trace_find(s, hi, lo) : 0, r;
+    u32 last = s->last_trace, v = TZ_ENCODING ? trace_known(s, hi, lo) : 0, r;
     u32 told = code_nibble(c, path_context(&s->x, AT_TRACE, F_TRACE, s->last_path, 0, NIBBLE_CELLS),
                            TZ_ENCODING ? trace_symbol(s, v) : 0);
     if (told == TRACE_SAME)

@@ -63,21 +63,20 @@ static void budget_spend(State *s, u64 n) {
  */
 
 /* Each base has a running cost; the cheapest available one is used. */
-static u32 cheapest(const u32 *cost, u32 available, u32 n) {
-    u32 best = NONE, at = 0;
-    for (u32 i = 0; i < n; i++)
-        if (available >> i & 1 && cost[i] < best)
-            best = cost[i], at = i;
-    return at;
+TZ_INLINE u32 cheapest(const u32 *cost, u32 available, u32 n) {
+    u32 best = NONE;
+    for (u32 i = 0; i < n; i++) { /* no branch: which bases there are cannot be foretold */
+        u32 key = cost[i] << 4 | i | (available >> i & 1 ? 0 : 1u << 31);
+        best = key < best ? key : best;
+    }
+    return best & 15;
 }
 
-static void learn_costs(u32 *cost, const u64 *base, u32 available, u32 n, u64 v) {
+TZ_INLINE void learn_costs(u32 *cost, const u64 *base, u32 available, u32 n, u64 v) {
     for (u32 i = 0; i < n; i++) {
-        if (!(available >> i & 1))
-            continue;
         u64 d = v - base[i];
-        u32 bits = 16 * bit_length(d >> 63 ? 0 - d : d);
-        cost[i] = (u32)((i64)cost[i] + (((i64)bits - (i64)cost[i]) >> 3));
+        i32 bits = (i32)(16 * bit_length(d >> 63 ? 0 - d : d)), move = (bits - (i32)cost[i]) >> 3;
+        cost[i] += available >> i & 1 ? (u32)move : 0;
     }
 }
 
