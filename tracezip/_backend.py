@@ -58,6 +58,15 @@ class BlockDecoder(Protocol):
         Raises FormatError if `n_bytes` is not the size of the parts, or the sections are not what they should be.
         """
 
+    def decode_messages(
+        self, sections: Sequence[bytes], n_bytes: int, begun: list[bytes]
+    ) -> tuple[list[bytes], int, bool]:
+        """As `decode`, with the parts of each message joined; how many parts there are; whether the last one continues.
+
+        `begun`: nothing, or the beginning of the first message, which is taken out: it grows where it is, without a
+        copy.
+        """
+
     def reset(self) -> None:
         """Begins a restart group: all dictionaries are forgotten."""
 

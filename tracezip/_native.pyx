@@ -7,14 +7,20 @@ The same names as tracezip.reference; tracezip/_backend.py describes them.
 import os
 import sys
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_REFCNT
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 from tracezip.errors import UsageError, damaged_section, section_beyond_limits
 from tracezip.varint import pack_varint
 
 NAME = "native"
+
+cdef extern from "Python.h":
+    int _PyBytes_Resize(PyObject **string, Py_ssize_t n) except -1
 
 cdef extern from "encode.h" nogil:
     ctypedef struct Preset:
@@ -126,6 +132,23 @@ cdef bytes _wide(const U64s *c):
 
 cdef bytes _narrow(const U32s *c):
     return PyBytes_FromStringAndSize(<const char *>c.v, c.n * 4)
+
+
+cdef bytes _grown(list begun, size_t n_more):
+    """What stands in `begun`, which is taken out, with room behind it; nobody else may see it grow in place."""
+    cdef bytes old = begun.pop() if begun else b"", new
+    cdef size_t n = PyBytes_GET_SIZE(old)
+    cdef PyObject *moved = <PyObject *>old
+    if n < 2 or Py_REFCNT(old) != 1:  # Python shares those of no or one byte
+        new = PyBytes_FromStringAndSize(NULL, n + n_more)
+        memcpy(PyBytes_AS_STRING(new), PyBytes_AS_STRING(old), n)
+        return new
+    Py_INCREF(old)
+    old = None
+    _PyBytes_Resize(&moved, n + n_more)
+    new = <bytes>moved
+    Py_DECREF(new)
+    return new
 
 
 cdef class Encoder:
@@ -261,6 +284,14 @@ cdef class Decoder:
         raise _fail(code, where)
 
     def decode(self, sections, uint64_t n_bytes):
+        self._read(sections, n_bytes)
+        return self._parts()
+
+    def decode_messages(self, sections, uint64_t n_bytes, list begun not None):
+        self._read(sections, n_bytes)
+        return self._messages(begun)
+
+    cdef _read(self, sections, uint64_t n_bytes):
         cdef Input inputs[N_SECTIONS]
         cdef const uint8_t[::1] view
         cdef const char *where = NULL
@@ -278,17 +309,26 @@ cdef class Decoder:
         with nogil:
             code = decoder_read(self._c, inputs, n_bytes, &where)
         self._check(code, where)
-        return self._messages()
 
-    cdef _messages(self):
+    cdef uint8_t **_places(self) except NULL:
+        cdef uint8_t **to = <uint8_t **>malloc((decoder_messages(self._c) + 1) * sizeof(uint8_t *))
+        if to == NULL:
+            raise MemoryError("no memory for a block")
+        return to
+
+    cdef _write(self, uint8_t **to):
+        cdef const char *where = NULL
+        cdef int code
+        with nogil:
+            code = decoder_write(self._c, to, &where)
+        self._check(code, where)
+
+    cdef _parts(self):
         """The parts that were read, and whether each goes on in the next."""
         cdef size_t n = decoder_messages(self._c), i
         cdef uint64_t size = 0
-        cdef int code, more = 0
-        cdef const char *where = NULL
-        cdef uint8_t **to = <uint8_t **>malloc((n + 1) * sizeof(uint8_t *))
-        if to == NULL:
-            raise MemoryError("no memory for a block")
+        cdef int more = 0
+        cdef uint8_t **to = self._places()
         try:
             parts, continues = [], []
             for i in range(n):
@@ -297,12 +337,38 @@ cdef class Decoder:
                 to[i] = <uint8_t *>PyBytes_AS_STRING(part)
                 parts.append(part)
                 continues.append(more != 0)
-            with nogil:
-                code = decoder_write(self._c, to, &where)
+            self._write(to)
         finally:
             free(to)
-        self._check(code, where)
         return parts, continues
+
+    cdef _messages(self, list begun):
+        """The parts that were read, those of a message in one piece; how many there are; whether the last goes on."""
+        cdef size_t n = decoder_messages(self._c), i = 0, first
+        cdef uint64_t size = 0, total
+        cdef int more = 0
+        cdef uint8_t *at
+        cdef bytes message
+        cdef uint8_t **to = self._places()
+        try:
+            messages = []
+            while i < n:
+                first, total, more = i, 0, 1
+                while more and i < n:
+                    decoder_message(self._c, i, &size, &more)
+                    total += size
+                    i += 1
+                message = _grown(begun, total)
+                at = <uint8_t *>PyBytes_AS_STRING(message) + PyBytes_GET_SIZE(message) - total
+                messages.append(message)
+                for k in range(first, i):
+                    to[k] = at
+                    decoder_message(self._c, k, &size, &more)
+                    at += size
+            self._write(to)
+        finally:
+            free(to)
+        return messages, n, more != 0
 
     def reset(self):
         if self._c == NULL:

@@ -208,8 +208,7 @@ class StreamDecoder:
         self._is_damaged = False  # something of the stream at hand was passed over
         self._chain: int | None = None  # of the block that must come next, None: it must begin a restart group
         self._n_group_spans = self._n_group_bytes = self._n_group_traces = 0
-        self._unfinished: list[bytes] = []  # parts of a message that goes on
-        self._n_unfinished_bytes = 0
+        self._unfinished: list[bytes] = []  # a message that goes on, or nothing
         self._may_be_rest = False
 
     def fact(self, name: str) -> dict[str, Any]:
@@ -301,16 +300,20 @@ class StreamDecoder:
         self._check_output(header.n_bytes)
         if not header.chain:
             self._decoder.reset()
-        parts, continues = self._decoder.decode(self._unzstd.sections(block), header.n_bytes)
-        if len(parts) != header.n_parts:
-            raise FormatError(f"the block has {len(parts)} parts and not the {header.n_parts} that it says")
+        n_begun = sum(map(len, self._unfinished))
+        is_rest = header.continued and not self._unfinished
+        messages, n_parts, goes_on = self._decoder.decode_messages(
+            self._unzstd.sections(block), header.n_bytes, self._unfinished
+        )
+        if n_parts != header.n_parts:
+            raise FormatError(f"the block has {n_parts} parts and not the {header.n_parts} that it says")
         n_spans = self._decoder.statistics()["spans"]
         if n_spans != header.n_spans:
             raise FormatError(f"the block has {n_spans} spans and not the {header.n_spans} that it says")
-        if checksum_of(*parts) != header.checksum:
+        if checksum_of(memoryview(messages[0])[n_begun:], *messages[1:]) != header.checksum:
             raise ChecksumError("the decoded block does not match its checksum: the data is damaged")
         self._in_stream = True
-        messages = self._joined(header, parts, continues)
+        self._keep_unfinished(messages, is_rest=is_rest, goes_on=goes_on)
         self._count(block, len(messages))
         return messages
 
@@ -335,28 +338,14 @@ class StreamDecoder:
                 code=OUTPUT_LIMIT,
             )
 
-    def _joined(self, header: BlockHeader, parts: list[bytes], continues: list[bool]) -> list[bytes]:
-        """The messages that end in this block. Of one whose beginning was passed over, the rest is dropped."""
-        is_rest = header.continued and not self._unfinished
-        messages = []
-        for part, goes_on in zip(parts, continues, strict=True):
-            if not is_rest:
-                self._begin_or_go_on(part)
-            if not goes_on and not is_rest:
-                messages.append(self._finished())
-            is_rest = is_rest and goes_on
-        self._may_be_rest = is_rest
-        return messages
-
-    def _begin_or_go_on(self, part: bytes) -> None:
-        self._n_unfinished_bytes = len(part) + (self._n_unfinished_bytes if self._unfinished else 0)
-        if self._n_unfinished_bytes > limits.MAX_MESSAGE_BYTES:
+    def _keep_unfinished(self, messages: list[bytes], *, is_rest: bool, goes_on: bool) -> None:
+        """Leaves the messages that end in this block. Of one whose beginning was passed over, the rest is dropped."""
+        if is_rest:
+            del messages[0]
+        if any(len(message) > limits.MAX_MESSAGE_BYTES for message in messages):
             raise LimitError(f"a message is larger than {limits.MAX_MESSAGE_BYTES} bytes, the limit of protobuf")
-        self._unfinished.append(part)
-
-    def _finished(self) -> bytes:
-        parts, self._unfinished = self._unfinished, []
-        return b"".join(parts) if len(parts) > 1 else parts[0]
+        self._may_be_rest = is_rest and goes_on and not messages
+        self._unfinished = [messages.pop()] if goes_on and messages else []
 
     def _count(self, block: Block, n_messages: int) -> None:
         header = block.header

@@ -183,6 +183,18 @@ class Decoder:
         self._is_dead = False
         return parts, [message.continues for message in messages]
 
+    def decode_messages(
+        self, sections: Sequence[bytes], n_bytes: int, begun: list[bytes]
+    ) -> tuple[list[bytes], int, bool]:
+        parts, continues = self.decode(sections, n_bytes)
+        messages: list[bytes] = []
+        goes_on = False
+        for part, more in zip(parts, continues, strict=True):
+            before = messages.pop() if goes_on else begun.pop() if begun else b""
+            messages.append(before + part)
+            goes_on = more
+        return messages, len(parts), goes_on
+
     def statistics(self) -> dict[str, int]:
         self._check_alive()
         return _statistics(self._s, self._n_messages)
