@@ -54,28 +54,54 @@ static void coder_begin(Coder *c, Env *env) {
 
 TZ_INLINE void coder_note(Coder *c, u32 step) { VEC_PUSH(c->env, c->steps, step); }
 
-/* The section: the state, without zeros above it, and then the 16-bit words that a reader takes in. */
-static void coder_end(Coder *c) {
-    size_t room = 4 + 2 * c->steps.n, at = room;
-    u32 x = 0;
+/* A coder that goes backwards through its steps. */
+typedef struct {
+    const u32 *step; /* the one that comes next is before it */
+    u8 *out;         /* what is written stands from here on */
+    u32 x;
+} Backwards;
+
+static Backwards backwards_begin(Coder *c) {
+    size_t room = 4 + 2 * c->steps.n;
     c->out.n = 0;
     VEC_RESERVE(c->env, c->out, room);
-    u8 *out = c->out.v;
-    for (size_t i = c->steps.n; i-- > 0;) {
-        u32 step = c->steps.v[i], raw = step >> 31, n = raw ? step >> 16 & 31 : PROBABILITY_BITS,
-            freq = raw ? 1 : step & ((1u << PROBABILITY_BITS) - 1), start = raw ? step & 0xffff : step >> PROBABILITY_BITS;
-        if ((u64)x >= (u64)freq << (32 - n)) {
-            out[--at] = (u8)(x >> 8);
-            out[--at] = (u8)x;
-            x >>= 16;
-        }
-        x = ((x / freq) << n) + x % freq + start;
+    return (Backwards){c->steps.v + c->steps.n, c->out.v + room, 0};
+}
+
+TZ_INLINE void backwards_step(Backwards *k) {
+    u32 step = *--k->step, raw = step >> 31, n = raw ? step >> 16 & 31 : PROBABILITY_BITS, x = k->x;
+    u32 freq = raw ? 1 : step & (PROBABILITY_ONE - 1), start = raw ? step & 0xffff : step >> PROBABILITY_BITS;
+    if ((u64)x >= (u64)freq << (32 - n)) {
+        u16 word = (u16)x;
+        memcpy(k->out -= 2, &word, 2);
+        x >>= 16;
     }
+    k->x = ((x / freq) << n) + x % freq + start;
+}
+
+/* The section: the state, without zeros above it, and then the 16-bit words that a reader takes in. */
+static void backwards_end(Coder *c, Backwards *k) {
     for (int i = 24; i >= 0; i -= 8)
-        if (x >> i)
-            out[--at] = (u8)(x >> i);
-    c->out.n = room - at;
-    memmove(out, out + at, c->out.n);
+        if (k->x >> i)
+            *--k->out = (u8)(k->x >> i);
+    c->out.n = (size_t)(c->out.v + 4 + 2 * c->steps.n - k->out);
+    memmove(c->out.v, k->out, c->out.n);
+}
+
+/* Ends two sections side by side: a step waits for the one before it in its own section, not in the other. */
+static void coders_end(Coder *a, Coder *b) {
+    Backwards one = backwards_begin(a), two = backwards_begin(b);
+    size_t both = a->steps.n < b->steps.n ? a->steps.n : b->steps.n;
+    for (size_t i = 0; i < both; i++) {
+        backwards_step(&one);
+        backwards_step(&two);
+    }
+    while (one.step > a->steps.v)
+        backwards_step(&one);
+    while (two.step > b->steps.v)
+        backwards_step(&two);
+    backwards_end(a, &one);
+    backwards_end(b, &two);
 }
 
 /* `n` bits that nothing predicts, at most 16. */

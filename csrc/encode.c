@@ -82,10 +82,11 @@ int encoder_encode(Encoder *e, Section sections[N_SECTIONS]) {
     s->prefix_at = 0;
     code_definitions(s, &e->plan);
     code_rows(s, s->b.messages.n);
-    for (int i = 0; i < N_CODERS; i++) {
-        coder_end(&s->coders[i]);
+    coders_end(&s->coders[TIMES], &s->coders[STRUCTURE]); /* those that are about as long as each other */
+    coders_end(&s->coders[PATHS], &s->coders[VALUES]);
+    coders_end(&s->coders[TREE_SECTION], &s->coders[ENVELOPE]);
+    for (int i = 0; i < N_CODERS; i++)
         sections[i ? i + 1 : 0] = (Section){s->coders[i].out.v, s->coders[i].out.n};
-    }
     for (int i = 0; i < N_STREAMS; i++)
         sections[i ? i + N_CODERS : 1] = (Section){s->streams[i].out.v, s->streams[i].out.n};
     batch_clear(&s->b);

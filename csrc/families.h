@@ -70,9 +70,9 @@ enum {
 
 /* How many values the nibbles of a family have, where that is less than 16. */
 static const u8 n_values[N_FAMILIES] = {
-    [F_PATH] = 5,      [F_PATH + 1] = 5, [F_PATH + 2] = 5, [F_PATH + 3] = 5, [F_PATH + 4] = 5, [F_GRAIN] = 10,
-    [F_HOLE] = 4,      [F_FIELD] = 3,    [F_CLASS] = 4,    [F_CLASS_NEW] = 11, [F_SLOT_MODE] = 3, [F_SCHEMA] = 5,
-    [F_GENERATOR] = 4, [F_TRACE_ID] = 4, [F_FROM] = 4,
+    [F_PATH] = 5,      [F_PATH + 1] = 5, [F_PATH + 2] = 5,  [F_PATH + 3] = 5, [F_PATH + 4] = 5,
+    [F_GRAIN] = 10,    [F_HOLE] = 4,     [F_FIELD] = 3,     [F_CLASS] = 4,    [F_CLASS_NEW] = 11,
+    [F_SLOT_MODE] = 3, [F_SCHEMA] = 5,   [F_GENERATOR] = 4, [F_TRACE_ID] = 4, [F_FROM] = 4,
 };
 
 #endif

@@ -1,4 +1,5 @@
-/* Generators of ids, as a reader has them: what it is told of one, and the id at a position. FORMAT.md, "Generators". */
+/* Generators of ids, as a reader has them: what it is told of one, and the id at a position. FORMAT.md, "Generators".
+ */
 #ifndef TZ_GENERATOR_H
 #define TZ_GENERATOR_H
 

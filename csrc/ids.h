@@ -267,7 +267,8 @@ static u32 parent_symbol(State *s, u32 trace, u64 id, u32 m, u32 rank, Origin fr
 static u32 code_parent_id(State *s, u32 trace, u32 path, u64 id, u32 own, Origin from) {
     Coder *c = &s->coders[STRUCTURE];
     u32 m = TZ_ENCODING ? mention_find(s, trace, id) : NONE, rank = m == NONE ? NONE : mention_rank(s, m);
-    u32 told = TZ_ENCODING ? parent_symbol(s, trace, id, m, rank, from) : 0, seen = rank != NONE && s->mentions.v[m].seen;
+    u32 told = TZ_ENCODING ? parent_symbol(s, trace, id, m, rank, from) : 0,
+        seen = rank != NONE && s->mentions.v[m].seen;
     told = code_nibble(c, path_context(&s->x, AT_PARENT, F_PARENT, path, 0, NIBBLE_CELLS), told);
     if (told < ID_KNOWN) {
         m = mention_add(s, trace, id, 0);

@@ -22,7 +22,8 @@ typedef struct {
     VEC(struct {
         const u8 *p;
         size_t n;
-    }) names;
+    })
+    names;
     Index index;
     Arena arena;
     Bytes name;

@@ -34,8 +34,8 @@ typedef struct {
     u32 before, after; /* neighbours in the trace's list of awaited or of seen ids */
     u8 seen;           /* its span has come */
     u8 has_children;
-    Origin from, child; /* of the id, and of that of its last child */
-    u64 start, length;                       /* of its span, ns */
+    Origin from, child;                                /* of the id, and of that of its last child */
+    u64 start, length;                                 /* of its span, ns */
     u64 first_start, child_start, child_end, last_end; /* of its first and its last child so far, ns */
 } Mention;
 
@@ -114,7 +114,7 @@ typedef struct {
     VEC(Process) processes;
     u64 n_values;      /* of all generators that were needed */
     u32 resource_path; /* of the resource spans around */
-    Origins own_from; /* writer: where the ids of the block's spans come from; of all spans, or of none */
+    Origins own_from;  /* writer: where the ids of the block's spans come from; of all spans, or of none */
     Origins parent_from, trace_from;
     u32 n_serials; /* atoms defined */
     u32 n_slots;   /* slots with values, of defined schemas */

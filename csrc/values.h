@@ -31,10 +31,10 @@ static u32 code_new_value(State *s, Coder *c, u32 cls, u32 name, u32 path, u32 v
 enum { HOLE_OF_TRACE, HOLE_OF_PATH, HOLE_KNOWN, HOLE_NEW };
 
 static u32 hole_symbol(const State *s, u32 of_trace, u32 of_path, u32 v) {
-    return v + 1 == of_trace         ? HOLE_OF_TRACE
-           : v + 1 == of_path        ? HOLE_OF_PATH
+    return v + 1 == of_trace     ? HOLE_OF_TRACE
+           : v + 1 == of_path    ? HOLE_OF_PATH
            : s->t.atoms.v[v].def ? HOLE_KNOWN
-                                     : HOLE_NEW;
+                                 : HOLE_NEW;
 }
 
 /* The value of a hole, as an atom. */
@@ -46,10 +46,10 @@ static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, 
     u64 of_slot = condition == NONE ? memory_name(F_OF_PATH, name, at->path) : memory_name(F_OF_VALUE, name, condition);
     u32 m1 = at->trace == NONE ? 0 : recall(s, of_trace), m2 = recall(s, of_slot);
     u32 there = (u32)(m1 != 0) | (u32)(m2 && m2 != m1) << 1, n = (u32)t->classes.v[cls].atoms.n, r;
-    u32 told = code_nibble(c,
-                           kept_context(&s->x, &s->x.of_slot.v[(size_t)name * SLOT_CONTEXTS + there], F_HOLE, name,
-                                        there, NIBBLE_CELLS),
-                           TZ_ENCODING ? hole_symbol(s, m1, m2, v) : 0);
+    u32 told = code_nibble(
+        c,
+        kept_context(&s->x, &s->x.of_slot.v[(size_t)name * SLOT_CONTEXTS + there], F_HOLE, name, there, NIBBLE_CELLS),
+        TZ_ENCODING ? hole_symbol(s, m1, m2, v) : 0);
     if (told == HOLE_NEW)
         return code_new_value(s, c, cls, name, at->path, v);
     if (told == HOLE_KNOWN && n)
