@@ -8,10 +8,6 @@ static u32 slot_name(const State *s, u32 schema, u32 slot) { return s->t.schemas
 
 static u64 memory_name(u32 family, u32 a, u32 b) { return (u64)family << 56 | (u64)a << 28 | b; }
 
-static u32 recall(const State *s, u64 name) { return map_get(&s->memory, name, s->t.seed); }
-
-static void remember(State *s, u64 name, u32 atom) { *map_at(&s->t.env, &s->memory, name, s->t.seed) = atom + 1; }
-
 /* A value that no dictionary has. Reading: an atom for this block only. */
 static u32 code_new_value(State *s, Coder *c, u32 cls, u32 name, u32 path, u32 v) {
     Tables *t = &s->t;
@@ -44,7 +40,9 @@ static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, 
     u32 name = slot_name(s, schema, slot), class_def = t->classes.v[cls].def;
     u64 of_trace = memory_name(F_OF_TRACE, class_def, at->trace);
     u64 of_slot = condition == NONE ? memory_name(F_OF_PATH, name, at->path) : memory_name(F_OF_VALUE, name, condition);
-    u32 m1 = at->trace == NONE ? 0 : recall(s, of_trace), m2 = recall(s, of_slot);
+    map_reserve(&t->env, &s->memory, 2, t->seed);
+    MapEntry *one = map_place(&s->memory, of_trace, t->seed), *two = map_place(&s->memory, of_slot, t->seed);
+    u32 m1 = at->trace == NONE ? 0 : one->value, m2 = two->value;
     u32 there = (u32)(m1 != 0) | (u32)(m2 && m2 != m1) << 1, n = (u32)t->classes.v[cls].atoms.n, r;
     u32 told = code_nibble(
         c,
@@ -62,8 +60,10 @@ static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, 
     else
         tz_fail(&t->env, TZ_CORRUPT, "values");
     if (at->trace != NONE)
-        remember(s, of_trace, r);
-    remember(s, of_slot, r);
+        map_put(&s->memory, one, of_trace, r + 1);
+    if (two == one) /* both were new and had the same home */
+        two = map_place(&s->memory, of_slot, t->seed);
+    map_put(&s->memory, two, of_slot, r + 1);
     return r;
 }
 
