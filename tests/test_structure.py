@@ -32,6 +32,7 @@ LAYERS = (
     {"srt", "columns", "recover", "sink", "_info"},
     {"reader", "writer"},
     {"codec"},
+    {"otel"},
     {"cli"},
 )
 """From the bottom; a module imports only what stands below it, or beside it in the same package or group."""

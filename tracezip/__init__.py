@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         UnsupportedError,
         UsageError,
     )
+    from tracezip.otel.id_generator import IdGenerator
     from tracezip.reader import Reader
     from tracezip.srt import SpanRetrievalTree
     from tracezip.writer import Writer
@@ -34,6 +35,7 @@ __all__ = [
     "Compressor",
     "Decompressor",
     "FormatError",
+    "IdGenerator",
     "InputError",
     "LimitError",
     "Reader",
@@ -55,6 +57,7 @@ __all__ = [
 _HOMES = {
     "Compressor": "codec",
     "Decompressor": "codec",
+    "IdGenerator": "otel.id_generator",
     "Reader": "reader",
     "SpanRetrievalTree": "srt",
     "Writer": "writer",

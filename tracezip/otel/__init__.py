@@ -1,0 +1,1 @@
+"""What works inside the OpenTelemetry SDK: the only package that knows it."""
