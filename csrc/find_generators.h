@@ -1,93 +1,136 @@
-/* Which ids of a block come from a generator: the writer looks, the reader is told. FORMAT.md, "Generators".
+/* Which ids of a block come out of which generator: the writer looks, the reader is told. FORMAT.md, "Generators".
  *
- * A finder lives as long as its encoder and remembers generators, also across restart groups. What it finds depends
- * on the rows only: samples are the first rows, ties go to the lower number, and no table is walked by its hashes. */
+ * A finder lives as long as its stream and remembers generators, also across restart groups. What it finds depends on
+ * the rows alone, and not on hashes: the reference finds the same. Every id that it names was compared.
+ *
+ * Work is paid out of one account, in about nanoseconds: each row earns a little and each id found much more; looking
+ * for a generator and making its values ahead cost. Whoever has no generators pays what the rows earn, at most.
+ *
+ * Memory: 4 MiB for the table and 2 for the values in it, from the first V8 or MT19937 on; at most 12 MiB of draws for
+ * MT19937, 2 for its search, 1 for all else; and 64 bytes for each row of the largest block. */
 #ifndef TZ_FIND_GENERATORS_H
 #define TZ_FIND_GENERATORS_H
 
-#include "hash.h"
-#include "splitmix.h"
-#include "v8.h"
 #include "generator.h"
-#define Generator FGenerator
-
-
-enum {
-    FIND_SAMPLE = 192,     /* ids of a resource that are looked at */
-    FIND_WINDOW = 64,      /* of these, ids that are tried against each other, in the order of their starts */
-    FIND_NEAR = 16,        /* how far apart in it the first two of three draws in a row may be */
-    FIND_LEAST = 4,        /* ids without which nothing is tried, and that prove a generator */
-    FIND_CHUNK = 4096,     /* values made beyond the furthest position that was met */
-    FIND_GENERATORS = 1000 /* at most */
-};
-
-/* Positions in the table begin near this one, whenever the table is made anew. */
-#define FIND_ORIGIN (1u << 21)
+#include "hash.h"
 
 typedef struct {
-    u8 kind;
-    u8 met; /* V8: since the table began */
-    u32 resource;
-    u32 next;            /* + 1, of the same resource; SplitMix with a step of its own only */
-    u64 base;            /* V8: added to positions of the table; SplitMix: a position that was met */
-    u64 seed, step;      /* SplitMix: the seed of position 0 */
-    u64 inverse;         /* of step */
-    V8 low, high;        /* V8: states before the values at `from` and `to` are made */
-    u32 from, to;        /* V8: positions that are in the table, whole refills */
-    u32 lowest, highest; /* V8: positions met */
-} Generator;
-
-typedef struct {
-    u32 generator; /* NO_GENERATOR: none */
-    u64 position;  /* modulo 2^64, from anywhere, but always from the same place */
+    u32 generator; /* a number that is never used again; or NO_GENERATOR */
+    u64 position;
 } Found;
-enum { NO_GENERATOR = 0xffffffffu };
+#define NO_GENERATOR 0xffffffffu
 
-/* What is known of a resource. */
+/* The spans of a block, in order. Absent ids are 0; so no parent marks a root. */
 typedef struct {
-    u32 n, sample;    /* rows that nothing explains, in this block; where the first of them are */
-    u32 failed, wait; /* how often nothing was found, and for how many more blocks not to look */
-    u32 found;        /* anything, in this block */
-    u32 looked;       /* the round in which it was looked at */
-    u32 own_step;     /* its first generator with a step of its own, + 1 */
-} Source;
-
-typedef struct {
-    u64 id, hi, lo, start;
-    u32 row;
-    u8 root;
-} Sample;
-
-typedef struct {
-    Env *env;
-    u64 seed;
-    VEC(Generator) generators;
-    VEC(Source) sources; /* by number of the resource */
-    Map of_id;           /* V8: id -> (generator + 1) << 22 | position */
-    Map of_range;        /* SplitMix with the usual step: position / 2^16 -> generator + 1 */
-    VEC(Sample) samples; /* FIND_SAMPLE for each resource with any */
-    VEC(Found) parent; VEC(Found) trace; VEC(Found) own;      /* of the rows of the block that was looked at last: their own ids */
-    U32s missing;        /* rows that nothing explains */
-    Map seen;            /* used while threads are told apart */
-    V8Solver words;      /* made when first needed, as are the next ones */
-    u32 *table;          /* of the parities of `words` */
-    V8Solver *digits;    /* for each place of the refill's end, the last one first */
-    u32 places;          /* how many of them are made */
-    u32 forgot;          /* how often all generators were forgotten: their numbers begin anew */
-    u64 credit;          /* work that may be done, about nanoseconds */
-} Finder;
-
-typedef struct {
-    const u64 *id, *parent, *hi, *lo, *start; /* parent 0: a root */
-    const u32 *resource;
+    const u64 *id, *parent, *hi, *lo, *start;
+    const u32 *resource; /* a small number that stays the same while the finder lives */
     size_t n;
 } IdRows;
 
-void finder_init0(Finder *f, Env *env, u64 seed);static inline void finder_init(Finder*f,u32 level){(void)level;finder_init0(f,0,0);}
-void finder_free(Finder *f);
-void finder_block0(Finder *f, const IdRows *rows);void finder_block(Finder *f,Env*env, const IdRows *rows);u32 finder_resource(const Finder*f,u32 g);u64 finder_origin(Finder*f,u32 g,u64 p,GeneratorState*o);   /* before the block's rows are written */
-Found finder_find(Finder *f, u64 id, u32 resource); /* any id; the resource only helps */
-V8 finder_state(const Generator *g, u64 position);  /* V8: before the refill of a position in the table is made */
+/* A thread of a JVM. With the usual step all threads are places of one sequence, of seed 0. */
+typedef struct {
+    u64 seed, step, inverse; /* of a step of its own */
+    u64 last;                /* a position that was met */
+    u32 number, resource;
+    u32 thread; /* what makes the step; 0 is the usual step */
+    u32 next;   /* with steps of their own: another one of the resource, + 1 */
+    u8 met;     /* since threads were last forgotten */
+} Thread;
 
-#undef Generator
+/* V8 and MT19937: the ids of a stretch of values are in the table. */
+typedef struct {
+    u8 kind, met; /* since the table was begun */
+    u32 number, resource;
+    u32 from, highest; /* places in the table: of values.v[0], and the furthest that was met */
+    u32 ahead;         /* how many values are made at a time */
+    u64 base;          /* position = base + place in the table */
+    V8 low, high;      /* V8: before the first value and after the last one */
+    U32s values;       /* V8: whole refills, in the order in which they are handed out; MT19937: tempered */
+} Stream;
+
+typedef struct {
+    u32 tag, at; /* of the id's hash; (stream + 1) << PLACE_BITS | place, or 0 */
+} Slot;
+
+typedef struct {
+    u64 start, id;
+    u32 order; /* among those that start together */
+} Draw;
+typedef VEC(Draw) Draws;
+
+/* What is known of a resource, which as a rule is a process. */
+typedef struct {
+    u32 first, last, n;      /* its rows in this block that no generator explains, + 1 */
+    u32 failed;              /* how often in a row nothing was found */
+    u64 again;               /* the block before which it is not looked at */
+    u32 own_steps;           /* its threads with a step of their own, + 1, */
+    u32 n_own_steps;         /* so many */
+    u32 mt_failed, mt_least; /* draws without which MT19937 is not tried (again) */
+    u64 mt_again;
+    Draws draws; /* for MT19937, of several blocks */
+} Source;
+
+/* A word that one MT19937 drew: how far from another one. */
+typedef struct {
+    u32 up; /* another word of its group, or itself */
+    i64 off;
+} MtLink;
+
+/* A word of which the top bit and the others may be known. */
+typedef struct {
+    u32 x;
+    u8 top, low;
+} MtKnown;
+
+/* What the search for MT19937 uses. */
+typedef struct {
+    U32s x, size; /* words, untempered; and of groups */
+    U64s filter;  /* a bit for some bits of each word */
+    Map place;    /* word -> its number + 1 */
+    VEC(MtLink) links;
+    VEC(MtKnown) known;
+    u32 near; /* how many words apart a partner was last */
+} MtSearch;
+
+typedef struct {
+    u32 level;
+    u32 n_numbers; /* of generators, so far */
+    u64 block;
+    i64 credit;
+    VEC(Thread) threads;
+    Map of_range; /* usual step: a position's range -> thread + 1 */
+    VEC(Stream) streams;
+    VEC(Slot) table;
+    u32 n_entered; /* ids in it */
+    u8 full;       /* it must be begun anew */
+    u8 has_mt, has_v8;
+    VEC(Source) sources;
+    U32s touched;         /* sources with rows that nothing explains */
+    U32s next;            /* the next such row of the same resource, + 1 */
+    u32 n_sampling;       /* sources with draws for MT19937 */
+    Draws sample;         /* of the rows of a source */
+    Map seen;             /* for one search */
+    U32s scratch;         /* for one stretch of values */
+    U32s parity_table;    /* what each byte of three ids adds to their parities */
+    VEC(V8Solver) words;  /* made when first needed, as are */
+    VEC(V8Solver) digits; /* those for each place of a refill's end */
+    MtSearch mt;
+    U32s row_of_id, row_of_trace;  /* a row with such an id or trace, + 1, by their last bits */
+    VEC(Found) own, parent, trace; /* of each row of the block */
+} Finder;
+
+/* Level: 1 (fastest) to 9 (smallest); browsers are looked for from 5 on. */
+void finder_init(Finder *f, u32 level);
+void finder_free(Finder *f);
+
+/* Fills own, parent and trace. A trace's position is that of the half that was drawn first. After a failure the finder
+ * can only be freed. */
+void finder_block(Finder *f, Env *env, const IdRows *rows);
+
+/* The resource that used a generator first. The generator was found in the last block, also below. */
+u32 finder_resource(const Finder *f, u32 generator);
+
+/* The generator's state somewhat before this position, or at it; and where: a reader counts positions from there. */
+u64 finder_origin(Finder *f, u32 generator, u64 position, GeneratorState *state);
+
 #endif

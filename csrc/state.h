@@ -4,7 +4,7 @@
 #define TZ_STATE_H
 
 #include "batch.h"
-#include "generator.h"
+#include "drawn.h"
 #include "model.h"
 
 enum { NONE = 0xffffffffu };
@@ -84,7 +84,7 @@ typedef struct {
     Bytes out;
     const u8 *p, *end;
     const char *name;
-} Stream;
+} Plain;
 
 enum { TREE_SECTION, ENVELOPE, STRUCTURE, PATHS, TIMES, VALUES, N_CODERS };
 enum { TEXT, IDS, BINARY, LITERALS, PREFIXES, N_STREAMS };
@@ -94,7 +94,7 @@ typedef struct {
     Batch b;
     Contexts x;
     Coder coders[N_CODERS];
-    Stream streams[N_STREAMS];
+    Plain streams[N_STREAMS];
     Map recent_index;
     VEC(Recent) recents;
     VEC(Trace) traces;

@@ -11,7 +11,7 @@
 
 /* Copies `n` bytes to the stream when writing, from it when reading. */
 static void stream_bytes(State *s, u32 stream, u8 *p, size_t n) {
-    Stream *q = &s->streams[stream];
+    Plain *q = &s->streams[stream];
 #if TZ_ENCODING
     bytes_append(&s->t.env, &q->out, p, n);
 #else
@@ -26,7 +26,7 @@ static void stream_bytes(State *s, u32 stream, u8 *p, size_t n) {
 #if !TZ_ENCODING
 /* The next `n` bytes of a stream, where they lie. */
 static const u8 *stream_take(State *s, u32 stream, u64 n) {
-    Stream *q = &s->streams[stream];
+    Plain *q = &s->streams[stream];
     if (n > (u64)(q->end - q->p))
         tz_fail(&s->t.env, TZ_CORRUPT, q->name);
     q->p += n;

@@ -1,0 +1,216 @@
+/* MT19937 out of ids that it drew, other draws between them.
+ *
+ * Word 2i is the lower half of draw i. Which words come 396 and 623 after another one is what is found; that makes
+ * groups of words that know their distances from each other. Then what lies between them is deduced. */
+#include "find_parts.h"
+
+enum {
+    STEP_M = MT_M - 1, /* from the second word of a twist to its others */
+    STEP_N = MT_N - 1,
+    REACH = 460, /* fewer words are known than were drawn: partners are closer than STEP_M, but for late spans */
+    AROUND = 12, /* near where the last one was, first */
+    SLACK = 40,  /* how well the first partner tells where the second one is */
+    WIDELY = 16, /* words between those that are looked for everywhere */
+    PROBED = 16, /* words looked for, */
+    PROVEN = 2,  /* and found, for a search to be worth it */
+    FILTER_BITS = 17,
+    MOST_SPREAD = 8, /* words drawn for each one that is known */
+    MOST_SWEEPS = 40
+};
+
+/* --- partners ----------------------------------------------------------------------------------------------------- */
+
+static u32 filter_bit(u32 x) { return x >> (32 - FILTER_BITS); }
+
+/* The words of draws. */
+static void search_begin(Finder *f, Env *env, const Draws *d, u32 n_draws) {
+    MtSearch *s = &f->mt;
+    s->near = STEP_M;
+    s->x.n = s->filter.n = 0;
+    VEC_RESIZE(env, s->x, 2 * n_draws);
+    VEC_RESIZE(env, s->filter, 1 << FILTER_BITS >> 6);
+    map_clear(&s->place);
+    for (u32 i = 0; i < s->x.n; i++) {
+        u32 x = s->x.v[i] = mt_untemper((u32)(d->v[i / 2].id >> 32 * (i & 1)));
+        u32 *at = map_at(env, &s->place, x, finder_seed(f));
+        if (!*at)
+            *at = i + 1;
+        s->filter.v[filter_bit(x) / 64] |= (u64)1 << filter_bit(x) % 64;
+    }
+}
+
+/* The number of a word if it lies where it must, nearly; this keeps chance out. Or 0. */
+static u32 partner(const Finder *f, u32 x, u32 from) {
+    const MtSearch *s = &f->mt;
+    if (!(s->filter.v[filter_bit(x) / 64] >> filter_bit(x) % 64 & 1))
+        return 0;
+    u32 k = map_get(&s->place, x, finder_seed(f));
+    return k && k - 1 >= from && k - 1 - from <= 2 * SLACK ? k - 1 : 0;
+}
+
+/* The word 623 after word i, if the one 396 after it is among words i + low to i + high: *j. Or 0. */
+static u32 partners(const Finder *f, u32 i, u32 low, u32 high, u32 *j) {
+    const MtSearch *s = &f->mt;
+    u32 twist[2] = {mt_twist(0, s->x.v[i]), mt_twist(MT_TOP, s->x.v[i])};
+    for (u32 d = low; d <= high && i + d < s->x.n; d++) {
+        u32 k = 0, from = i + d * STEP_N / STEP_M;
+        from = from > i + d + SLACK ? from - SLACK : i + d + 1;
+        for (u32 top = 0; top < 2 && !k; top++)
+            k = partner(f, s->x.v[i + d] ^ twist[top], from);
+        if (k) {
+            *j = i + d;
+            return k;
+        }
+    }
+    return 0;
+}
+
+static u32 partners_of(Finder *f, u32 i, u32 *j) {
+    u32 near = f->mt.near, k = partners(f, i, near > AROUND ? near - AROUND : 1, near + AROUND, j);
+    if (!k && i % WIDELY == 0)
+        k = partners(f, i, 1, REACH, j);
+    if (k)
+        f->mt.near = *j - i;
+    return k;
+}
+
+/* Some words of the first draws. */
+int mt_probe(Finder *f, Env *env, const Draws *d) {
+    u32 hits = 0, j = 0;
+    search_begin(f, env, d, FIND_MT_LEAST);
+    for (u32 i = 0; i < PROBED && hits < PROVEN; i++)
+        hits += partners_of(f, WIDELY * i, &j) > 0;
+    return hits == PROVEN;
+}
+
+/* --- groups ------------------------------------------------------------------------------------------------------- */
+
+static u32 group_of(MtSearch *s, u32 i, i64 *off) {
+    MtLink *l = s->links.v;
+    i64 sum = 0, more;
+    u32 root = i;
+    for (; l[root].up != root; root = l[root].up)
+        sum += l[root].off;
+    *off = sum;
+    for (u32 next; l[i].up != i; i = next, sum = more) { /* the next time is shorter */
+        next = l[i].up;
+        more = sum - l[i].off;
+        l[i].up = root;
+        l[i].off = sum;
+    }
+    return root;
+}
+
+/* Word j comes `apart` after word i. What contradicts an earlier finding is passed over. */
+static void join(MtSearch *s, u32 i, u32 j, i64 apart) {
+    i64 of_i, of_j;
+    u32 a = group_of(s, i, &of_i), b = group_of(s, j, &of_j);
+    if (a != b)
+        s->links.v[b] = (MtLink){a, of_i + apart - of_j};
+}
+
+static void join_all(Finder *f, Env *env) {
+    MtSearch *s = &f->mt;
+    VEC_RESIZE(env, s->links, s->x.n);
+    for (u32 i = 0; i < s->x.n; i++)
+        s->links.v[i] = (MtLink){i, 0};
+    for (u32 i = 0; i < s->x.n; i += 2)
+        join(s, i, i + 1, 1);
+    for (u32 i = 0; i < s->x.n; i++) {
+        u32 j = 0, k = partners_of(f, i, &j);
+        if (k) {
+            join(s, i, j, STEP_M);
+            join(s, i, k, STEP_N);
+        }
+    }
+}
+
+/* The root of the group of most words (the first such one), and where these lie. */
+static u32 largest_group(Finder *f, Env *env, i64 *low, i64 *high) {
+    MtSearch *s = &f->mt;
+    i64 off;
+    u32 best = 0;
+    s->size.n = 0;
+    VEC_RESIZE(env, s->size, s->x.n);
+    for (u32 i = 0; i < s->x.n; i++)
+        s->size.v[group_of(s, i, &off)]++;
+    for (u32 i = 0; i < s->x.n; i++)
+        best = s->size.v[i] > s->size.v[best] ? i : best;
+    *low = *high = 0;
+    for (u32 i = 0; i < s->x.n; i++)
+        if (group_of(s, i, &off) == best) {
+            *low = off < *low ? off : *low;
+            *high = off > *high ? off : *high;
+        }
+    return best;
+}
+
+/* --- what lies between -------------------------------------------------------------------------------------------- */
+
+static int whole(const MtKnown *k) { return k->top & k->low; }
+
+/* One twist: two of its three parts tell the third. */
+static u32 deduce(MtKnown *k) {
+    int twisted = k[0].top & k[1].low, m = whole(k + MT_M), n = whole(k + MT_N);
+    if (m && n && !twisted) {
+        u32 y = mt_untwist(k[MT_M].x ^ k[MT_N].x);
+        k[0].x = (k[0].x & ~MT_TOP) | (y & MT_TOP);
+        k[1].x = (k[1].x & MT_TOP) | (y & ~MT_TOP);
+        k[0].top = k[1].low = 1;
+        return 1;
+    }
+    if (!twisted || m == n)
+        return 0;
+    MtKnown *to = k + (m ? MT_N : MT_M), *from = k + (m ? MT_M : MT_N);
+    *to = (MtKnown){from->x ^ mt_twist(k[0].x, k[1].x), 1, 1};
+    return 1;
+}
+
+static void deduce_all(MtSearch *s) {
+    for (u32 sweep = 0, changed = 1; changed && sweep < MOST_SWEEPS; sweep++) {
+        changed = 0;
+        for (size_t i = 0; i + MT_N < s->known.n; i++)
+            changed += deduce(s->known.v + i);
+    }
+}
+
+/* The last 624 words in a row that are known; or NULL. */
+static const MtKnown *last_run(const MtSearch *s) {
+    u32 run = 0;
+    for (size_t i = s->known.n; i--;) {
+        run = whole(&s->known.v[i]) ? run + 1 : 0;
+        if (run == MT_N)
+            return &s->known.v[i];
+    }
+    return NULL;
+}
+
+/* Draws in the order of their starts, not necessarily of one process, nor all of them. */
+u32 find_mt(Finder *f, Env *env, const Draws *d, u32 resource) {
+    MtSearch *s = &f->mt;
+    i64 low, high, off;
+    search_begin(f, env, d, (u32)d->n);
+    join_all(f, env);
+    u32 group = largest_group(f, env, &low, &high);
+    if (high - low < MT_N || high - low >= (i64)s->x.n * MOST_SPREAD)
+        return 0;
+    s->known.n = 0;
+    VEC_RESIZE(env, s->known, (size_t)(high - low) + 1);
+    for (u32 i = 0; i < s->x.n; i++)
+        if (group_of(s, i, &off) == group)
+            s->known.v[off - low] = (MtKnown){s->x.v[i], 1, 1};
+    deduce_all(s);
+    const MtKnown *run = last_run(s);
+    if (run)
+        stream_add_mt(f, env, resource, run, (u32)(s->known.v + s->known.n - run - MT_N));
+    return run != NULL;
+}
+
+void mt_free(MtSearch *s) {
+    VEC_FREE(s->x);
+    VEC_FREE(s->size);
+    VEC_FREE(s->filter);
+    VEC_FREE(s->links);
+    VEC_FREE(s->known);
+    map_free(&s->place);
+}

@@ -1,0 +1,296 @@
+/* V8 and MT19937: values made ahead, and a table of the ids in them. */
+#include "find_parts.h"
+
+enum {
+    PLACE_BITS = 22,
+    PLACE_FIRST = 1 << 21, /* where streams begin, */
+    PLACE_LAST = 3 << 20,  /* and where it is time to begin anew */
+    SLOTS = 1 << 19,
+    ENTERED_MOST = 1 << 18, /* ids in the table, */
+    ENTERED_FULL = 3 << 16, /* with which it is time to begin anew, */
+    ENTERED_KEPT = 1 << 17  /* and that are kept then */
+};
+
+/* Values made at a time: the first time, and at most. A web page's life is short. */
+enum { AHEAD_FIRST = 1024, AHEAD_MOST = 4096, AHEAD_DIGITS = 512 };
+
+/* How much earlier than an id a reader's generator begins. */
+enum { ORIGIN_BACK = 1024 };
+
+static u32 values_of_id(const Stream *g) { return g->kind == GENERATOR_V8_DIGITS ? 64 / V8_DIGIT : 2; }
+
+static u32 stream_to(const Stream *g) { return g->from + (u32)g->values.n; }
+
+static u64 stream_id(const Stream *g, u32 place) {
+    const u32 *v = g->values.v + (place - g->from);
+    if (g->kind == GENERATOR_MT19937)
+        return v[0] | (u64)v[1] << 32;
+    return v8_id(v, g->kind == GENERATOR_V8_WORDS ? V8_WORD : V8_DIGIT);
+}
+
+/* --- the table ---------------------------------------------------------------------------------------------------- */
+
+static u32 *table_at(Finder *f, u64 id) {
+    u64 hash = hash_mix(id, finder_seed(f));
+    u32 tag = (u32)(hash >> 32), at = (u32)hash & (SLOTS - 1);
+    for (;; at = (at + 1) & (SLOTS - 1)) {
+        Slot *s = &f->table.v[at];
+        if (!s->at) {
+            s->tag = tag;
+            return &s->at;
+        }
+        if (s->tag == tag &&
+            stream_id(&f->streams.v[(s->at >> PLACE_BITS) - 1], s->at & ((1u << PLACE_BITS) - 1)) == id)
+            return &s->at;
+    }
+}
+
+/* The ids that begin at `n` values from this place on. The first one of an id stays. */
+static void enter(Finder *f, u32 stream, u32 place, u32 n) {
+    const Stream *g = &f->streams.v[stream];
+    for (; n--; place++) {
+        u32 *at = table_at(f, stream_id(g, place));
+        if (!*at) {
+            *at = (stream + 1) << PLACE_BITS | place;
+            f->n_entered++;
+        }
+    }
+}
+
+static int may_make(Finder *f, const Stream *g, u32 n) {
+    if (f->n_entered + n > ENTERED_MOST || stream_to(g) + n >= 1u << PLACE_BITS || g->from < n) {
+        f->full = 1;
+        return 0;
+    }
+    return pay(f, (i64)n * COST_VALUE, OVERDRAFT);
+}
+
+/* --- values ------------------------------------------------------------------------------------------------------- */
+
+static void v8_after(Stream *g, u32 *to, u32 n) {
+    for (u32 i = 0; i < n; i += V8_REFILL)
+        v8_refill(&g->high, to + i);
+}
+
+static void mt_after(const Stream *g, u32 *x, u32 n) {
+    const u32 *last = g->values.v + g->values.n - MT_N;
+    for (u32 i = 0; i < MT_N; i++)
+        x[i] = mt_untemper(last[i]);
+    for (u32 i = 0; i < n; i++)
+        x[i + MT_N] = x[i + MT_M] ^ mt_twist(x[i], x[i + 1]);
+    for (u32 i = 0; i < n; i++)
+        x[i + MT_N] = mt_temper(x[i + MT_N]);
+}
+
+/* `n` more values after the last one, a whole number of refills. */
+static void make_after(Finder *f, Env *env, u32 stream, u32 n) {
+    Stream *g = &f->streams.v[stream];
+    u32 entered = g->values.n ? (u32)g->values.n - (values_of_id(g) - 1) : 0;
+    VEC_RESERVE(env, g->values, n);
+    if (g->kind == GENERATOR_MT19937) {
+        VEC_RESIZE(env, f->scratch, n + MT_N);
+        mt_after(g, f->scratch.v, n);
+        memcpy(g->values.v + g->values.n, f->scratch.v + MT_N, n * sizeof(u32));
+    } else {
+        v8_after(g, g->values.v + g->values.n, n);
+    }
+    g->values.n += n;
+    enter(f, stream, g->from + entered, (u32)g->values.n - (values_of_id(g) - 1) - entered);
+}
+
+static void v8_before(Stream *g, u32 *to, u32 n) {
+    for (u32 i = 0; i < n; i++)
+        v8_back(&g->low);
+    V8 v = g->low;
+    for (u32 i = 0; i < n; i += V8_REFILL)
+        v8_refill(&v, to + i);
+}
+
+static void mt_before(const Stream *g, u32 *x, u32 n) {
+    for (u32 i = 0; i < MT_N; i++)
+        x[n + i] = mt_untemper(g->values.v[i]);
+    for (u32 i = n; i--;)
+        x[i] = mt_before_word(x + i);
+    for (u32 i = 0; i < n; i++)
+        x[i] = mt_temper(x[i]);
+}
+
+static void make_before(Finder *f, Env *env, u32 stream, u32 n) {
+    Stream *g = &f->streams.v[stream];
+    VEC_RESIZE(env, f->scratch, n + MT_N);
+    if (g->kind == GENERATOR_MT19937)
+        mt_before(g, f->scratch.v, n);
+    else
+        v8_before(g, f->scratch.v, n);
+    VEC_RESERVE(env, g->values, n);
+    memmove(g->values.v + n, g->values.v, g->values.n * sizeof(u32));
+    memcpy(g->values.v, f->scratch.v, n * sizeof(u32));
+    g->values.n += n;
+    g->from -= n;
+    enter(f, stream, g->from, n);
+}
+
+/* --- look-up ------------------------------------------------------------------------------------------------------ */
+
+/* An id was met here: values are kept ready beyond it. */
+static Found met(Finder *f, Env *env, u32 stream, u32 place) {
+    Stream *g = &f->streams.v[stream];
+    Found found = {g->number, g->base + place};
+    g->met = 1;
+    f->credit += EARNED_FOUND;
+    if (place > g->highest)
+        g->highest = place;
+    if (place + g->ahead / 2 > stream_to(g) && may_make(f, g, g->ahead)) {
+        make_after(f, env, stream, g->ahead);
+        if (g->kind != GENERATOR_V8_DIGITS && g->ahead < AHEAD_MOST)
+            g->ahead *= 2;
+    }
+    if (place < g->from + g->ahead / 8 && may_make(f, g, g->ahead / 4))
+        make_before(f, env, stream, g->ahead / 4);
+    return found;
+}
+
+static int table_find(Finder *f, u64 id, u32 *stream, u32 *place) {
+    u32 at = id ? *table_at(f, id) : 0;
+    if (!at)
+        return 0;
+    *stream = (at >> PLACE_BITS) - 1;
+    *place = at & ((1u << PLACE_BITS) - 1);
+    return 1;
+}
+
+Found streams_find(Finder *f, Env *env, u64 id) {
+    u32 stream, place;
+    return table_find(f, id, &stream, &place) ? met(f, env, stream, place) : NOTHING;
+}
+
+/* Is `first` an id of a stream of this sort, and `second` the id drawn next? */
+static int trace_at(Finder *f, u64 first, u64 second, int is_mt, u32 *stream, u32 *place) {
+    if (!table_find(f, first, stream, place))
+        return 0;
+    const Stream *g = &f->streams.v[*stream];
+    u32 next = *place + values_of_id(g);
+    return (g->kind == GENERATOR_MT19937) == is_mt && next + values_of_id(g) <= stream_to(g) &&
+           stream_id(g, next) == second;
+}
+
+/* JavaScript draws the upper half first, Python the lower one. */
+Found streams_find_trace(Finder *f, Env *env, u64 hi, u64 lo) {
+    u32 stream, place;
+    if ((f->has_v8 && trace_at(f, hi, lo, 0, &stream, &place)) ||
+        (f->has_mt && trace_at(f, lo, hi, 1, &stream, &place)))
+        return met(f, env, stream, place);
+    return NOTHING;
+}
+
+/* --- streams ------------------------------------------------------------------------------------------------------ */
+
+static u32 stream_add(Finder *f, Env *env, u32 kind, u32 resource) {
+    Stream g = {.kind = (u8)kind, .met = 1, .number = f->n_numbers++, .resource = resource};
+    g.from = g.highest = PLACE_FIRST;
+    g.ahead = kind == GENERATOR_V8_DIGITS ? AHEAD_DIGITS : AHEAD_FIRST;
+    VEC_RESIZE(env, f->table, SLOTS);
+    VEC_PUSH(env, f->streams, g);
+    f->has_mt |= kind == GENERATOR_MT19937;
+    f->has_v8 |= kind != GENERATOR_MT19937;
+    return (u32)f->streams.n - 1;
+}
+
+/* `state` is that at a refill's beginning. */
+void stream_add_v8(Finder *f, Env *env, u32 kind, u32 resource, V8 state) {
+    u32 stream = stream_add(f, env, kind, resource);
+    Stream *g = &f->streams.v[stream];
+    g->low = g->high = state;
+    if (may_make(f, g, g->ahead + g->ahead / 2)) {
+        make_after(f, env, stream, g->ahead);
+        make_before(f, env, stream, g->ahead / 2);
+    }
+}
+
+/* 624 words in a row; a word that was drawn lies `more` words after the last one. */
+void stream_add_mt(Finder *f, Env *env, u32 resource, const MtKnown *words, u32 more) {
+    u32 stream = stream_add(f, env, GENERATOR_MT19937, resource);
+    Stream *g = &f->streams.v[stream];
+    if (!may_make(f, g, MT_N + more + g->ahead))
+        return;
+    VEC_RESIZE(env, g->values, MT_N);
+    for (u32 i = 0; i < MT_N; i++)
+        g->values.v[i] = mt_temper(words[i].x);
+    enter(f, stream, g->from, MT_N - 1);
+    make_after(f, env, stream, more + g->ahead);
+}
+
+/* Drops the values well before the furthest that was met. */
+static void stream_begin_anew(Stream *g) {
+    u32 drop = g->highest > g->from + g->ahead ? (g->highest - g->ahead - g->from) / V8_REFILL * V8_REFILL : 0;
+    if (g->kind != GENERATOR_MT19937)
+        for (u32 i = 0; i < drop; i++)
+            v8_step(&g->low);
+    g->values.n -= drop;
+    memmove(g->values.v, g->values.v + drop, g->values.n * sizeof(u32));
+    g->base += (u64)g->from + drop - PLACE_FIRST;
+    g->highest = g->highest - g->from - drop + PLACE_FIRST;
+    g->from = PLACE_FIRST;
+    g->met = 0;
+}
+
+static int keeps(const Finder *f, const Stream *g) {
+    u32 kept = stream_to(g) - g->highest + 2 * g->ahead;
+    return g->met && g->values.n && f->n_entered + kept <= ENTERED_KEPT;
+}
+
+/* The table is begun anew, with the values around the last ids of those that were met since it was begun last. */
+static void table_begin_anew(Finder *f) {
+    size_t n = 0;
+    memset(f->table.v, 0, f->table.n * sizeof *f->table.v);
+    f->n_entered = f->full = f->has_mt = f->has_v8 = 0;
+    for (size_t i = 0; i < f->streams.n; i++) {
+        Stream *g = &f->streams.v[i], s = *g;
+        if (!keeps(f, g)) {
+            VEC_FREE(g->values);
+            continue;
+        }
+        stream_begin_anew(&s);
+        f->streams.v[i].values = f->streams.v[n].values;
+        f->streams.v[n] = s;
+        f->has_mt |= s.kind == GENERATOR_MT19937;
+        f->has_v8 |= s.kind != GENERATOR_MT19937;
+        enter(f, (u32)n++, s.from, (u32)s.values.n - (values_of_id(&s) - 1));
+    }
+    f->streams.n = n;
+}
+
+void streams_forget(Finder *f) {
+    if (f->full || f->n_entered > ENTERED_FULL || f->streams.n >= FIND_STREAMS)
+        table_begin_anew(f);
+}
+
+void streams_free(Finder *f) {
+    for (size_t i = 0; i < f->streams.n; i++)
+        VEC_FREE(f->streams.v[i].values);
+    VEC_FREE(f->streams);
+    VEC_FREE(f->table);
+}
+
+const Stream *stream_of(const Finder *f, u32 generator) {
+    for (size_t i = f->streams.n; i--;)
+        if (f->streams.v[i].number == generator)
+            return &f->streams.v[i];
+    return NULL;
+}
+
+u64 stream_origin(const Stream *g, u64 position, GeneratorState *state) {
+    u32 n = (u32)(position - g->base) - g->from, back = n > ORIGIN_BACK ? n - ORIGIN_BACK : 0;
+    state->kind = g->kind;
+    if (g->kind == GENERATOR_MT19937) {
+        back = back + MT_N > g->values.n ? (u32)g->values.n - MT_N : back;
+        for (u32 i = 0; i < MT_N; i++)
+            state->words[i] = mt_untemper(g->values.v[back + i]);
+    } else {
+        back = back / V8_REFILL * V8_REFILL;
+        state->v8 = g->low;
+        for (u32 i = 0; i < back; i++)
+            v8_step(&state->v8);
+    }
+    return g->base + g->from + back;
+}
