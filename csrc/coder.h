@@ -41,22 +41,22 @@ static inline Cell bit_adapt(Cell b, u32 one) {
 /* rANS codes backwards: what is coded is noted, and put into bytes when the section ends. */
 typedef struct {
     Env *env;
-    U32s steps; /* a symbol: its start << 15 | its frequency; raw bits: RAW_STEP | how many << 16 | the bits */
+    U64s steps; /* start << 32 | bits of the probability << 16 | frequency; raw bits are one of 2^n of frequency 1 */
     Bytes out;
 } Coder;
-
-#define RAW_STEP ((u32)1 << 31)
 
 static void coder_begin(Coder *c, Env *env) {
     c->env = env;
     c->steps.n = 0;
 }
 
-TZ_INLINE void coder_note(Coder *c, u32 step) { VEC_PUSH(c->env, c->steps, step); }
+TZ_INLINE void coder_note(Coder *c, u32 start, u32 n, u32 freq) {
+    VEC_PUSH(c->env, c->steps, (u64)start << 32 | n << 16 | freq);
+}
 
 /* A coder that goes backwards through its steps. */
 typedef struct {
-    const u32 *step; /* the one that comes next is before it */
+    const u64 *step; /* the one that comes next is before it */
     u8 *out;         /* what is written stands from here on */
     u32 x;
 } Backwards;
@@ -69,8 +69,8 @@ static Backwards backwards_begin(Coder *c) {
 }
 
 TZ_INLINE void backwards_step(Backwards *k) {
-    u32 step = *--k->step, raw = step >> 31, n = raw ? step >> 16 & 31 : PROBABILITY_BITS, x = k->x;
-    u32 freq = raw ? 1 : step & (PROBABILITY_ONE - 1), start = raw ? step & 0xffff : step >> PROBABILITY_BITS;
+    u64 step = *--k->step;
+    u32 x = k->x, start = (u32)(step >> 32), n = (u32)step >> 16, freq = (u32)step & 0xffff;
     if ((u64)x >= (u64)freq << (32 - n)) {
         u16 word = (u16)x;
         memcpy(k->out -= 2, &word, 2);
@@ -106,13 +106,13 @@ static void coders_end(Coder *a, Coder *b) {
 
 /* `n` bits that nothing predicts, at most 16. */
 TZ_INLINE u32 code_raw16(Coder *c, u32 n, u32 v) {
-    coder_note(c, RAW_STEP | n << 16 | v);
+    coder_note(c, v, n, 1);
     return v;
 }
 
 TZ_INLINE u32 code_bit(Coder *c, Cell *b, u32 one) {
     u32 p = bit_probability(*b);
-    coder_note(c, one ? p : p << PROBABILITY_BITS | (PROBABILITY_ONE - p));
+    coder_note(c, one ? 0 : p, PROBABILITY_BITS, one ? p : PROBABILITY_ONE - p);
     *b = bit_adapt(*b, one);
     return one;
 }
@@ -121,7 +121,7 @@ TZ_INLINE u32 code_bit(Coder *c, Cell *b, u32 one) {
 TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
     Nibble *m = (Nibble *)cells;
     u32 start = nibble_start(m, v);
-    coder_note(c, start << PROBABILITY_BITS | (nibble_start(m, v + 1) - start));
+    coder_note(c, start, PROBABILITY_BITS, nibble_start(m, v + 1) - start);
     nibble_adapt(m, v);
     return v;
 }

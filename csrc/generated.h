@@ -53,6 +53,13 @@ static void origin_ids(State *s, Origin v, u32 n_ids, u64 *hi, u64 *lo) {
     *lo = g->kind == GENERATOR_MT19937 ? first : second;
 }
 
+static Cell *from_context(State *s, u32 role, u32 path) {
+    if (role == ROLE_TRACE)
+        return context(&s->x, F_FROM, role, path, NIBBLE_CELLS);
+    return kept_context(&s->x, &s->x.of_path.v[(size_t)path * PATH_CONTEXTS + AT_FROM + role], F_FROM, role, path,
+                        NIBBLE_CELLS);
+}
+
 static Cell *position_context(State *s, u32 role, u32 from, u32 path) {
     u32 name = role << 2 | from;
     if (role == ROLE_TRACE)
@@ -89,7 +96,7 @@ static Origin code_origin(State *s, Coder *c, u32 role, u32 path, const Origin *
     u32 from = 0;
     while (from < FROM_OTHER && (!near[from].generator || near[from].generator != v.generator))
         from++;
-    from = code_nibble(c, context(&s->x, F_FROM, role, path, NIBBLE_CELLS), from);
+    from = code_nibble(c, from_context(s, role, path), from);
     if (from > FROM_OTHER || (from < FROM_OTHER && !near[from].generator))
         tz_fail(&s->t.env, TZ_CORRUPT, "structure");
     u32 at = from < FROM_OTHER ? near[from].generator - 1 : code_other_generator(s, c, role, path, v.generator - 1);

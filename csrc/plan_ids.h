@@ -29,13 +29,16 @@ typedef struct {
     Bytes name;
 } Resources;
 
+enum { RECENT_CANDIDATES = 256 };
+
 typedef struct {
     Finder finder;
     Resources resources;
     U32s resource; /* of each span of the block */
     Map candidate_index;
     VEC(Candidate) candidates; /* of the restart group */
-    U32s used;                 /* candidates of this block, in order of first use */
+    u32 recent[RECENT_CANDIDATES];
+    U32s used; /* candidates of this block, in order of first use */
 } IdDesk;
 
 /* So many ids must come from a generator before it is worth what its definition costs. */
@@ -104,7 +107,7 @@ static void number_resources(State *s, IdDesk *d) {
 
 /* --- generators --------------------------------------------------------------------------------------------------- */
 
-static Candidate *candidate(State *s, IdDesk *d, Found f) {
+static Candidate *candidate_look_up(State *s, IdDesk *d, Found f) {
     u32 *at = map_at(&s->t.env, &d->candidate_index, f.generator, s->t.seed);
     if (!*at) {
         Candidate fresh = {.of_finder = f.generator};
@@ -112,6 +115,16 @@ static Candidate *candidate(State *s, IdDesk *d, Found f) {
         *at = (u32)d->candidates.n;
     }
     return &d->candidates.v[*at - 1];
+}
+
+/* Most ids come from the generators of the last few. */
+static Candidate *candidate(State *s, IdDesk *d, Found f) {
+    u32 *recent = &d->recent[f.generator % RECENT_CANDIDATES];
+    if (*recent < d->candidates.n && d->candidates.v[*recent].of_finder == f.generator)
+        return &d->candidates.v[*recent];
+    Candidate *c = candidate_look_up(s, d, f);
+    *recent = (u32)(c - d->candidates.v);
+    return c;
 }
 
 static void count_use(State *s, IdDesk *d, Found f) {

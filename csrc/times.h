@@ -20,6 +20,11 @@ static inline u64 in_grains(u64 v, u32 k) {
 /* The same for a signed number, rounded down. */
 static inline u64 in_grains_floor(u64 v, u32 k) { return v >> 63 ? ~in_grains(~v, k) : in_grains(v, k); }
 
+TZ_INLINE void bases_in_grains(u64 *base, u32 n, u32 k) {
+    for (u32 i = 0; k && i < n; i++)
+        base[i] = in_grains(base[i], k);
+}
+
 /* The granularity of a path's clocks, told when the path is first met in a block. */
 static void code_grains(State *s, Clock *k, u32 n) {
     if (k->stamp == s->block)
@@ -38,8 +43,7 @@ static void code_grains(State *s, Clock *k, u32 n) {
 
 static u64 code_start(State *s, u32 path, Clock *k, u32 family, u64 *base, u32 available, u64 v) {
     u32 g = k->grain[0];
-    for (u32 i = 0; i < N_BASES; i++)
-        base[i] = in_grains(base[i], g);
+    bases_in_grains(base, N_BASES, g);
     u32 at = cheapest(k->start_cost, available, N_BASES);
     v = base[at] + code_signed(&s->coders[TIMES], path_context(&s->x, AT_START + at, family, path, at, SIGNED_CELLS),
                                in_grains(v, g) - base[at]);
@@ -50,7 +54,7 @@ static u64 code_start(State *s, u32 path, Clock *k, u32 family, u64 *base, u32 a
 /* A length of time, signed, modulo 2^64. */
 static u64 code_length(State *s, u32 path, Clock *k, u64 *base, u32 available, u64 v) {
     u32 g = k->grain[1];
-    for (u32 i = 0; i < N_LENGTHS; i++)
+    for (u32 i = 0; g && i < N_LENGTHS; i++)
         base[i] = in_grains_floor(base[i], g);
     u32 at = cheapest(k->length_cost, available, N_LENGTHS);
     u64 d = in_grains_floor(v, g) - base[at];
