@@ -19,6 +19,7 @@ typedef struct {
     u64 position;
 } Found;
 #define NO_GENERATOR 0xffffffffu
+typedef VEC(Found) Founds;
 
 /* The spans of a block, in order. Absent ids are 0; so no parent marks a root. */
 typedef struct {
@@ -115,8 +116,8 @@ typedef struct {
     VEC(V8Solver) words;  /* made when first needed, as are */
     VEC(V8Solver) digits; /* those for each place of a refill's end */
     MtSearch mt;
-    U32s row_of_id, row_of_trace;  /* a row with such an id or trace, + 1, by their last bits */
-    VEC(Found) own, parent, trace; /* of each row of the block */
+    U32s row_of_id, row_of_trace; /* a row with such an id or trace, + 1, by their last bits */
+    Founds own, parent, trace;    /* of each row of the block */
 } Finder;
 
 /* Level: 1 (fastest) to 9 (smallest); browsers are looked for from 5 on. */

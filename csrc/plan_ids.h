@@ -178,6 +178,12 @@ static Origin origin_of(State *s, IdDesk *d, Found f) {
     return (Origin){c->number, f.position - c->origin};
 }
 
+static void origins_of(State *s, IdDesk *d, const Founds *found, Origins *of) {
+    VEC_RESERVE(&s->t.env, *of, found->n);
+    for (size_t i = 0; i < found->n; i++)
+        of->v[of->n++] = origin_of(s, d, found->v[i]);
+}
+
 static void plan_ids(State *s, IdDesk *d, Plan *p) {
     const Batch *b = &s->b;
     Env *env = &s->t.env;
@@ -193,11 +199,9 @@ static void plan_ids(State *s, IdDesk *d, Plan *p) {
     if (!d->candidates.n)
         return;
     plan_definitions(s, d, p);
-    for (size_t i = 0; i < n; i++) {
-        VEC_PUSH(env, s->own_from, origin_of(s, d, d->finder.own.v[i]));
-        VEC_PUSH(env, s->parent_from, origin_of(s, d, d->finder.parent.v[i]));
-        VEC_PUSH(env, s->trace_from, origin_of(s, d, d->finder.trace.v[i]));
-    }
+    origins_of(s, d, &d->finder.own, &s->own_from);
+    origins_of(s, d, &d->finder.parent, &s->parent_from);
+    origins_of(s, d, &d->finder.trace, &s->trace_from);
 }
 
 #endif
