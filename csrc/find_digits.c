@@ -44,7 +44,7 @@ static u32 digits_of_rows(Finder *f, Env *env, const IdRows *r, u32 resource, u3
         u64 ids[3] = {r->id[at - 1], r->hi[at - 1], r->lo[at - 1]};
         if (r->parent[at - 1] || f->streams.n >= FIND_STREAMS || streams_find(f, env, ids[0]).generator != NO_GENERATOR)
             continue;
-        if (!pay(f, (end - place) * COST_PLACE, 0))
+        if (!pay(&f->credit.looks, (end - place) * COST_PLACE))
             break;
         found += digits_of_root(f, env, resource, ids, place, end);
     }

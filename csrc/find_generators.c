@@ -3,15 +3,18 @@
 
 enum {
     CACHED_ROWS = 4096,
+    AHEAD_ROWS = 8,
     ROUNDS = 8,       /* looks at a resource in one block */
     MOST_FAILED = 10, /* each look in vain doubles the blocks until the next one */
-    MT_WAIT = 8       /* the same for MT19937, from so many blocks on */
+    MT_WAIT = 8,      /* the same for MT19937, from so many blocks on */
 };
 
 void finder_init(Finder *f, u32 level) {
     memset(f, 0, sizeof *f);
     f->level = level;
-    f->credit = CREDIT_FIRST;
+    f->credit.looks = LOOKS_FIRST;
+    f->credit.mt = MT_MOST;
+    f->credit.values = VALUES_FIRST;
 }
 
 void finder_free(Finder *f) {
@@ -143,7 +146,8 @@ static i64 look_cost(const Source *s) {
 static void look(Finder *f, Env *env, const IdRows *r, u32 resource) {
     Source *s = &f->sources.v[resource];
     u32 found = 0;
-    for (u32 round = 0; round < ROUNDS && s->n >= FIND_LEAST && pay(f, look_cost(s), 0); round++) {
+    for (u32 round = 0; round < ROUNDS && s->n >= FIND_LEAST && pay(&f->credit.looks, look_cost(s)); round++) {
+        i64 cost = look_cost(s);
         u32 more = look_once(f, env, r, resource);
         found += more;
         if (!more && !found) {
@@ -152,6 +156,7 @@ static void look(Finder *f, Env *env, const IdRows *r, u32 resource) {
         }
         if (!more)
             return;
+        f->credit.looks += cost;
         s->failed = 0;
         explain(f, env, r, resource);
     }
@@ -164,23 +169,23 @@ static void draw_add(Env *env, Draws *d, u64 start, u64 id) {
     VEC_PUSH(env, *d, x);
 }
 
-/* A root draws its trace first, the lower half first. */
-static void take_draws(Finder *f, Env *env, const IdRows *r, u32 resource) {
-    Source *s = &f->sources.v[resource];
-    for (u32 at = s->first; at && s->draws.n + 3 <= FIND_MT_MOST; at = f->next.v[at - 1]) {
+/* A root draws its trace first, the lower half first. From row `at` of the chain; where it ends. */
+static u32 take_draws(Finder *f, Env *env, const IdRows *r, Draws *d, u32 at, u32 most) {
+    for (; at && d->n < most; at = f->next.v[at - 1]) {
         u64 start = r->start[at - 1];
         if (!r->parent[at - 1]) {
-            draw_add(env, &s->draws, start, r->lo[at - 1]);
-            draw_add(env, &s->draws, start, r->hi[at - 1]);
+            draw_add(env, d, start, r->lo[at - 1]);
+            draw_add(env, d, start, r->hi[at - 1]);
         }
-        draw_add(env, &s->draws, start, r->id[at - 1]);
+        draw_add(env, d, start, r->id[at - 1]);
     }
+    sort_draws(d);
+    return at;
 }
 
 static void drop_draws(Finder *f, Source *s) {
     VEC_FREE(s->draws);
     f->n_sampling--;
-    s->mt_least = FIND_MT_LEAST;
 }
 
 static void mt_failed(Finder *f, Source *s) {
@@ -189,41 +194,78 @@ static void mt_failed(Finder *f, Source *s) {
     s->mt_failed += s->mt_failed < MOST_FAILED;
 }
 
-static void mt_try(Finder *f, Env *env, const IdRows *r, u32 resource) {
+/* The last draws that were made. */
+static Draws last_draws(const Draws *d, u32 n) { return (Draws){d->v + (d->n - n), n, 0}; }
+
+/* Is another search worth it, with more draws? */
+static int mt_search(Finder *f, Env *env, const IdRows *r, u32 resource) {
     Source *s = &f->sources.v[resource];
-    sort_draws(&s->draws);
-    for (u32 i = 0; i < s->draws.n; i++)
-        s->draws.v[i].order = i;
-    if (s->mt_least == FIND_MT_LEAST && !mt_probe(f, env, &s->draws)) {
-        mt_failed(f, s);
-    } else if (f->streams.n < FIND_STREAMS && find_mt(f, env, &s->draws, resource)) {
-        drop_draws(f, s);
+    Draws last = last_draws(&s->draws, s->mt_least);
+    i64 cost = COST_MT_DRAW * (i64)last.n;
+    if (f->streams.n >= FIND_STREAMS || f->credit.mt < cost)
+        return 0;
+    u32 result = find_mt(f, env, &last, resource);
+    if (result == MT_FOUND) {
         s->mt_failed = 0;
+        drop_draws(f, s);
         explain(f, env, r, resource);
-    } else if (s->draws.n + 3 > FIND_MT_MOST) {
-        mt_failed(f, s);
-    } else {
-        s->mt_least = 2 * (u32)s->draws.n;
+        return 0;
     }
+    f->credit.mt -= cost;
+    if (result == MT_HOPELESS || s->mt_least == FIND_MT_MOST) {
+        mt_failed(f, s);
+        return 0;
+    }
+    s->mt_least = 2 * s->mt_least < FIND_MT_MOST ? 2 * s->mt_least : FIND_MT_MOST;
+    return 1;
+}
+
+/* Is a search worth it? */
+static int mt_worth(Finder *f, Env *env, Source *s) {
+    Draws last = last_draws(&s->draws, FIND_MT_LEAST);
+    if (!pay(&f->credit.looks, COST_MT_PROBE))
+        return 0;
+    s->mt_probed = (u8)mt_probe(f, env, &last);
+    if (!s->mt_probed)
+        mt_failed(f, s);
+    return s->mt_probed;
+}
+
+/* Is this source sampled? Draws of old blocks do not lead to those of this one, so a full sample begins anew. */
+static int mt_sampled(Finder *f, Source *s) {
+    if (!s->n || f->block < s->mt_again || (!s->draws.n && f->n_sampling >= FIND_MT_SAMPLING))
+        return 0;
+    if (!s->draws.n) {
+        f->n_sampling++;
+        s->mt_least = FIND_MT_LEAST;
+        s->mt_probed = 0;
+    } else if (s->draws.n >= FIND_MT_MOST) {
+        s->draws.n = 0;
+    }
+    return 1;
 }
 
 static void mt_look(Finder *f, Env *env, const IdRows *r, u32 resource) {
     Source *s = &f->sources.v[resource];
-    if (!s->n || f->block < s->mt_again)
+    if (!mt_sampled(f, s))
         return;
-    if (!s->draws.n) {
-        if (f->n_sampling >= FIND_MT_SAMPLING)
-            return;
-        f->n_sampling++;
-        s->mt_least = FIND_MT_LEAST;
-    }
-    take_draws(f, env, r, resource);
-    if (s->draws.n >= (s->mt_least < FIND_MT_MOST ? s->mt_least : FIND_MT_MOST - 2) &&
-        pay(f, COST_MT_PROBE + COST_MT_DRAW * (i64)s->draws.n, 0))
-        mt_try(f, env, r, resource);
+    u32 at = take_draws(f, env, r, &s->draws, s->first, s->mt_probed ? FIND_MT_MOST : FIND_MT_LEAST);
+    if (s->draws.n < s->mt_least || (!s->mt_probed && !mt_worth(f, env, s)))
+        return;
+    take_draws(f, env, r, &s->draws, at, FIND_MT_MOST);
+    while (s->draws.n >= s->mt_least && mt_search(f, env, r, resource))
+        ;
 }
 
 /* --- a block ------------------------------------------------------------------------------------------------------ */
+
+static void earn(i64 *account, i64 more, i64 most) { *account = *account + more < most ? *account + more : most; }
+
+static void earn_rows(Finder *f, i64 n) {
+    earn(&f->credit.looks, n * EARNED_LOOKS, LOOKS_MOST);
+    earn(&f->credit.mt, 0, MT_MOST);
+    earn(&f->credit.values, 0, VALUES_MOST);
+}
 
 static void block_begin(Finder *f, Env *env, const IdRows *r) {
     u32 top = (u32)f->sources.n;
@@ -240,9 +282,7 @@ static void block_begin(Finder *f, Env *env, const IdRows *r) {
     VEC_RESIZE(env, f->parent, r->n);
     VEC_RESIZE(env, f->trace, r->n);
     f->block++;
-    f->credit += EARNED_ROW * (i64)r->n;
-    if (f->credit > CREDIT_MOST)
-        f->credit = CREDIT_MOST;
+    earn_rows(f, (i64)r->n);
     streams_forget(f);
     threads_forget(f, env);
 }
@@ -250,6 +290,8 @@ static void block_begin(Finder *f, Env *env, const IdRows *r) {
 static void own_ids(Finder *f, Env *env, const IdRows *r) {
     int any = knows_any(f);
     for (u32 row = 0; row < r->n; row++) {
+        if (f->streams.n && row + AHEAD_ROWS < r->n)
+            streams_prefetch(f, r->id[row + AHEAD_ROWS]);
         f->own.v[row] = any ? find(f, env, r->id[row], r->resource[row]) : NOTHING;
         if (f->own.v[row].generator == NO_GENERATOR && r->id[row])
             chain_add(f, env, r->resource[row], row);

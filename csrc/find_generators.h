@@ -3,8 +3,8 @@
  * A finder lives as long as its stream and remembers generators, also across restart groups. What it finds depends on
  * the rows alone, and not on hashes: the reference finds the same. Every id that it names was compared.
  *
- * Work is paid out of one account, in about nanoseconds: each row earns a little and each id found much more; looking
- * for a generator and making its values ahead cost. Whoever has no generators pays what the rows earn, at most.
+ * Work is paid for, in about nanoseconds: each row earns a little and each id found more; looking in vain costs, and so
+ * does making values ahead. Whoever has no generators pays what the rows earn, at most.
  *
  * Memory: 4 MiB for the table and 2 for the values in it, from the first V8 or MT19937 on; at most 12 MiB of draws for
  * MT19937, 2 for its search, 1 for all else; and 64 bytes for each row of the largest block. */
@@ -68,7 +68,8 @@ typedef struct {
     u32 n_own_steps;         /* so many */
     u32 mt_failed, mt_least; /* draws without which MT19937 is not tried (again) */
     u64 mt_again;
-    Draws draws; /* for MT19937, of several blocks */
+    u8 mt_probed; /* a search is worth it */
+    Draws draws;  /* for MT19937, of several blocks */
 } Source;
 
 /* A word that one MT19937 drew: how far from another one. */
@@ -90,14 +91,18 @@ typedef struct {
     Map place;    /* word -> its number + 1 */
     VEC(MtLink) links;
     VEC(MtKnown) known;
-    u32 near; /* how many words apart a partner was last */
+    u32 near;  /* how many words apart a partner was last */
+    u32 group; /* the one that is placed, */
+    i64 low;   /* and its first word */
 } MtSearch;
 
 typedef struct {
     u32 level;
     u32 n_numbers; /* of generators, so far */
     u64 block;
-    i64 credit;
+    struct {
+        i64 looks, mt, values;
+    } credit;
     VEC(Thread) threads;
     Map of_range; /* usual step: a position's range -> thread + 1 */
     VEC(Stream) streams;
@@ -116,8 +121,8 @@ typedef struct {
     VEC(V8Solver) words;  /* made when first needed, as are */
     VEC(V8Solver) digits; /* those for each place of a refill's end */
     MtSearch mt;
-    U32s row_of_id, row_of_trace; /* a row with such an id or trace, + 1, by their last bits */
-    Founds own, parent, trace;    /* of each row of the block */
+    U32s row_of_id, row_of_trace;  /* a row with such an id or trace, + 1, by their last bits */
+    Founds own, parent, trace;     /* of each row of the block */
 } Finder;
 
 /* Level: 1 (fastest) to 9 (smallest); browsers are looked for from 5 on. */

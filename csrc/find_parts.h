@@ -14,29 +14,39 @@ enum {
     FIND_SOURCES = 4096,   /* resources that are looked at; ids of others are only looked up */
     FIND_MT_SAMPLING = 32, /* resources of which draws are kept at the same time */
     FIND_MT_LEAST = 700,   /* draws with which MT19937 is tried first, */
-    FIND_MT_MOST = 8192    /* and last */
+    FIND_MT_MOST = 5120    /* and last */
 };
 
-/* The account. */
+/* Three accounts: for looking, for searches for MT19937, and for making values of generators that are known. */
 enum {
-    EARNED_ROW = 5,
-    EARNED_FOUND = 64,
-    COST_LOOK = 3000,      /* at a resource, */
+    LOOKS_FIRST = 200000,
+    LOOKS_MOST = 1000000,
+    EARNED_LOOKS = 5,      /* each row */
+    COST_LOOK = 2500,      /* at a resource, */
     COST_LOOK_ROW = 50,    /* and for each row of its sample */
-    COST_VALUE = 5,        /* made ahead and entered in the table */
     COST_PLACE = 10,       /* a place of a refill's end tried with a browser's root */
-    COST_MT_PROBE = 25000, /* MT19937: is it worth a search? */
-    COST_MT_DRAW = 200,    /* for each draw of a search */
-    CREDIT_FIRST = 200000,
-    CREDIT_MOST = 4000000,
-    OVERDRAFT = 2000000 /* only to make values of generators that are known */
+    COST_MT_PROBE = 50000, /* is a search for MT19937 worth it? */
+
+    MT_MOST = 4000000, /* at first, too: where there is no MT19937, nothing is searched */
+    EARNED_MT = 10,    /* each id that was found */
+    COST_MT_DRAW = 350,
+
+    VALUES_FIRST = 2000000,
+    VALUES_MOST = 4000000,
+    EARNED_VALUES = 64, /* each id that was found */
+    COST_VALUE = 5      /* made and entered in the table */
 };
 
-static inline int pay(Finder *f, i64 cost, i64 overdraft) {
-    if (f->credit + overdraft < cost)
+static inline int pay(i64 *account, i64 cost) {
+    if (*account < cost)
         return 0;
-    f->credit -= cost;
+    *account -= cost;
     return 1;
+}
+
+static inline void earn_found(Finder *f) {
+    f->credit.mt += EARNED_MT;
+    f->credit.values += EARNED_VALUES;
 }
 
 /* Time depends on the hashes' seed, what is found does not. */
@@ -45,6 +55,7 @@ static inline u64 finder_seed(const Finder *f) { return (u64)(uintptr_t)f; }
 static const Found NOTHING = {NO_GENERATOR, 0};
 
 /* find_streams.c */
+void streams_prefetch(const Finder *f, u64 id);
 Found streams_find(Finder *f, Env *env, u64 id);
 Found streams_find_trace(Finder *f, Env *env, u64 hi, u64 lo);
 void stream_add_v8(Finder *f, Env *env, u32 kind, u32 resource, V8 state);
@@ -68,7 +79,8 @@ u32 find_words(Finder *f, Env *env, const IdRows *r, u32 resource);
 u32 find_digits(Finder *f, Env *env, const IdRows *r, u32 resource);
 int all_even(const V8Solver *s, const u64 *ids);
 
-/* find_mt.c: is it worth it; and a search */
+/* find_mt.c: is a search worth it; and a search: found, not found, nor worth another one with more draws */
+enum { MT_FOUND, MT_NOT_FOUND, MT_HOPELESS };
 int mt_probe(Finder *f, Env *env, const Draws *d);
 u32 find_mt(Finder *f, Env *env, const Draws *d, u32 resource);
 void mt_free(MtSearch *s);

@@ -8,7 +8,8 @@ enum {
     SLOTS = 1 << 19,
     ENTERED_MOST = 1 << 18, /* ids in the table, */
     ENTERED_FULL = 3 << 16, /* with which it is time to begin anew, */
-    ENTERED_KEPT = 1 << 17  /* and that are kept then */
+    ENTERED_KEPT = 1 << 17, /* and that are kept then */
+    BATCH = 32
 };
 
 /* Values made at a time: the first time, and at most. A web page's life is short. */
@@ -30,29 +31,45 @@ static u64 stream_id(const Stream *g, u32 place) {
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
 
-static u32 *table_at(Finder *f, u64 id) {
-    u64 hash = hash_mix(id, finder_seed(f));
-    u32 tag = (u32)(hash >> 32), at = (u32)hash & (SLOTS - 1);
-    for (;; at = (at + 1) & (SLOTS - 1)) {
+static u64 hash_of(const Finder *f, u64 id) { return hash_mix(id, finder_seed(f)); }
+
+static const Stream *stream_at(const Finder *f, u32 at) { return &f->streams.v[(at >> PLACE_BITS) - 1]; }
+
+static u32 place_at(u32 at) { return at & ((1u << PLACE_BITS) - 1); }
+
+/* Where an id of this hash stands; 0 there if it is not in the table. */
+static u32 *table_at(Finder *f, u64 id, u64 hash) {
+    u32 tag = (u32)(hash >> 32), at = (u32)hash % SLOTS;
+    for (;; at = (at + 1) % SLOTS) {
         Slot *s = &f->table.v[at];
         if (!s->at) {
             s->tag = tag;
             return &s->at;
         }
-        if (s->tag == tag &&
-            stream_id(&f->streams.v[(s->at >> PLACE_BITS) - 1], s->at & ((1u << PLACE_BITS) - 1)) == id)
+        if (s->tag == tag && stream_id(stream_at(f, s->at), place_at(s->at)) == id)
             return &s->at;
     }
 }
 
-/* The ids that begin at `n` values from this place on. The first one of an id stays. */
+void streams_prefetch(const Finder *f, u64 id) { __builtin_prefetch(&f->table.v[(u32)hash_of(f, id) % SLOTS]); }
+
+/* The ids that begin at `n` values from this place on, some at a time. The first one of an id stays. */
 static void enter(Finder *f, u32 stream, u32 place, u32 n) {
     const Stream *g = &f->streams.v[stream];
-    for (; n--; place++) {
-        u32 *at = table_at(f, stream_id(g, place));
-        if (!*at) {
-            *at = (stream + 1) << PLACE_BITS | place;
-            f->n_entered++;
+    u64 id[BATCH], hash[BATCH];
+    for (u32 end = place + n; place < end;) {
+        u32 m = end - place < BATCH ? end - place : BATCH;
+        for (u32 i = 0; i < m; i++) {
+            id[i] = stream_id(g, place + i);
+            hash[i] = hash_of(f, id[i]);
+            __builtin_prefetch(&f->table.v[(u32)hash[i] % SLOTS], 1);
+        }
+        for (u32 i = 0; i < m; i++, place++) {
+            u32 *at = table_at(f, id[i], hash[i]);
+            if (!*at) {
+                *at = (stream + 1) << PLACE_BITS | place;
+                f->n_entered++;
+            }
         }
     }
 }
@@ -62,7 +79,7 @@ static int may_make(Finder *f, const Stream *g, u32 n) {
         f->full = 1;
         return 0;
     }
-    return pay(f, (i64)n * COST_VALUE, OVERDRAFT);
+    return pay(&f->credit.values, (i64)n * COST_VALUE);
 }
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
@@ -137,7 +154,7 @@ static Found met(Finder *f, Env *env, u32 stream, u32 place) {
     Stream *g = &f->streams.v[stream];
     Found found = {g->number, g->base + place};
     g->met = 1;
-    f->credit += EARNED_FOUND;
+    earn_found(f);
     if (place > g->highest)
         g->highest = place;
     if (place + g->ahead / 2 > stream_to(g) && may_make(f, g, g->ahead)) {
@@ -151,11 +168,11 @@ static Found met(Finder *f, Env *env, u32 stream, u32 place) {
 }
 
 static int table_find(Finder *f, u64 id, u32 *stream, u32 *place) {
-    u32 at = id ? *table_at(f, id) : 0;
+    u32 at = id ? *table_at(f, id, hash_of(f, id)) : 0;
     if (!at)
         return 0;
     *stream = (at >> PLACE_BITS) - 1;
-    *place = at & ((1u << PLACE_BITS) - 1);
+    *place = place_at(at);
     return 1;
 }
 

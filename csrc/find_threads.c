@@ -28,7 +28,7 @@ static u32 near_thread(Finder *f, Env *env, u64 position) {
 
 static Found met(Finder *f, u32 thread, u64 position) {
     Thread *t = &f->threads.v[thread];
-    f->credit += EARNED_FOUND;
+    earn_found(f);
     t->met = 1;
     t->last = position;
     return (Found){t->number, position};
