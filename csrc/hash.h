@@ -126,27 +126,6 @@ static inline void map_rehash(Env *env, Map *m, u64 seed) {
     free(old.v);
 }
 
-/* Room for `more` keys, so that places stay where they are. */
-static inline void map_reserve(Env *env, Map *m, size_t more, u64 seed) {
-    while ((m->n + more) * 2 >= m->cap)
-        map_rehash(env, m, seed);
-}
-
-/* Where `key` is, or would be: then the value there is 0. */
-static inline MapEntry *map_place(Map *m, u64 key, u64 seed) {
-    size_t at = map_home(m, key, seed);
-    while (m->v[at].value && m->v[at].key != key)
-        at = (at + 1) & (m->cap - 1);
-    return &m->v[at];
-}
-
-/* Stores a value that is not 0 at a place that `map_place` gave. */
-static inline void map_put(Map *m, MapEntry *at, u64 key, u32 value) {
-    m->n += !at->value;
-    at->key = key;
-    at->value = value;
-}
-
 /* The place of `key`: its value is 0 if the key is new, and the caller then stores a value that is not. */
 static inline u32 *map_at(Env *env, Map *m, u64 key, u64 seed) {
     if (m->n * 2 >= m->cap)

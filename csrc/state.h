@@ -5,6 +5,7 @@
 
 #include "batch.h"
 #include "drawn.h"
+#include "memory.h"
 #include "model.h"
 
 enum { NONE = 0xffffffffu };
@@ -104,7 +105,7 @@ typedef struct {
     VEC(Clock) clocks; /* of each path */
     Map series_index;
     VEC(Series) series;
-    Map memory; /* of values */
+    Memory memory; /* of values */
     VEC(Skeleton) skeletons;
     Index skeleton_index;
     U32s def_skeletons;

@@ -19,7 +19,7 @@ static void state_free(State *s) {
     index_free(&s->trace_index);
     map_free(&s->mention_index);
     map_free(&s->series_index);
-    map_free(&s->memory);
+    memory_free(&s->memory);
     index_free(&s->skeleton_index);
     VEC_FREE(s->recents);
     VEC_FREE(s->traces);
@@ -64,7 +64,7 @@ static void state_begin(State *s, const Preset *preset) {
     index_clear(&s->trace_index);
     map_clear(&s->mention_index);
     map_clear(&s->series_index);
-    map_clear(&s->memory);
+    memory_clear(&s->memory);
     index_clear(&s->skeleton_index);
     s->uuids.n = 0;
     index_clear(&s->uuid_index);

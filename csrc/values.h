@@ -6,7 +6,9 @@
 
 static u32 slot_name(const State *s, u32 schema, u32 slot) { return s->t.schemas.v[schema].name + slot; }
 
-static u64 memory_name(u32 family, u32 a, u32 b) { return (u64)family << 56 | (u64)a << 28 | b; }
+/* Names of memories: what they are of, and which slot, or class, of it. */
+#define OF_PATH  ((u32)1 << 30) /* the others: of a trace, and of a class */
+#define OF_VALUE ((u32)2 << 30)
 
 /* A value that no dictionary has. Reading: an atom for this block only. */
 static u32 code_new_value(State *s, Coder *c, u32 cls, u32 name, u32 path, u32 v) {
@@ -38,11 +40,11 @@ static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, 
     Coder *c = &s->coders[VALUES];
     Tables *t = &s->t;
     u32 name = slot_name(s, schema, slot), class_def = t->classes.v[cls].def;
-    u64 of_trace = memory_name(F_OF_TRACE, class_def, at->trace);
-    u64 of_slot = condition == NONE ? memory_name(F_OF_PATH, name, at->path) : memory_name(F_OF_VALUE, name, condition);
-    map_reserve(&t->env, &s->memory, 2, t->seed);
-    MapEntry *one = map_place(&s->memory, of_trace, t->seed), *two = map_place(&s->memory, of_slot, t->seed);
-    u32 m1 = at->trace == NONE ? 0 : one->value, m2 = two->value;
+    u32 of = condition == NONE ? at->path : condition, slot2 = name | (condition == NONE ? OF_PATH : OF_VALUE);
+    memory_reserve(&t->env, &s->memory, t->seed);
+    MemoryEntry *one = memory_place(&s->memory, at->trace, class_def, t->seed),
+                *two = memory_place(&s->memory, of, slot2, t->seed);
+    u32 m1 = at->trace == NONE ? 0 : one->atom1, m2 = two->atom1;
     u32 there = (u32)(m1 != 0) | (u32)(m2 && m2 != m1) << 1, n = (u32)t->classes.v[cls].atoms.n, r;
     u32 told = code_nibble(
         c,
@@ -60,10 +62,10 @@ static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, 
     else
         tz_fail(&t->env, TZ_CORRUPT, "values");
     if (at->trace != NONE)
-        map_put(&s->memory, one, of_trace, r + 1);
+        memory_put(&s->memory, one, at->trace, class_def, r);
     if (two == one) /* both were new and had the same home */
-        two = map_place(&s->memory, of_slot, t->seed);
-    map_put(&s->memory, two, of_slot, r + 1);
+        two = memory_place(&s->memory, of, slot2, t->seed);
+    memory_put(&s->memory, two, of, slot2, r);
     return r;
 }
 
