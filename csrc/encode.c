@@ -9,7 +9,8 @@
 struct Encoder {
     State s;
     Desk desk;
-    IdDesk id_desk;
+    IdDesk *id_desk; /* shared by the encoders of a stream */
+    u8 has_planned_ids;
     Plan plan;
     const Preset *preset;
     Writer w; /* for single spans */
@@ -20,17 +21,22 @@ static u32 skeleton_worth(const State *s, u32 v) {
     return k && k != NO_SLOT && s->skeletons.v[k - 1].def ? k - 1 : NONE;
 }
 
-Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level) {
+Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level, const Encoder *of_same_stream) {
     Encoder *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
+    e->id_desk = of_same_stream ? of_same_stream->id_desk : id_desk_new(level);
+    if (!e->id_desk) {
+        free(e);
+        return NULL;
+    }
+    e->id_desk->n_users++;
     adapt_rates_fill();
     nibble_tables_fill();
     e->preset = preset;
     e->w.t = &e->s.t;
     e->s.threshold = threshold;
     e->s.level = level;
-    finder_init(&e->id_desk.finder, level);
     if (encoder_reset(e) == TZ_OK)
         return e;
     encoder_free(e);
@@ -42,7 +48,8 @@ int encoder_reset(Encoder *e) {
         return e->s.t.env.code;
     state_begin(&e->s, e->preset);
     desk_reset(&e->desk);
-    id_desk_group_begins(&e->id_desk);
+    id_desk_group_begins(e->id_desk);
+    e->has_planned_ids = 0;
     writer_reset(&e->w);
     return TZ_OK;
 }
@@ -54,7 +61,8 @@ void encoder_free(Encoder *e) {
         VEC_FREE((&e->plan.skeletons)[i]);
     VEC_FREE(e->plan.generators);
     desk_free(&e->desk);
-    id_desk_free(&e->id_desk);
+    if (!--e->id_desk->n_users)
+        id_desk_free(e->id_desk);
     writer_free(&e->w);
     state_free(&e->s);
     free(e);
@@ -68,13 +76,23 @@ int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t pref
     return TZ_OK;
 }
 
+int encoder_plan_ids(Encoder *e) {
+    if (setjmp(e->s.t.env.out))
+        return e->s.t.env.code;
+    plan_ids(&e->s, e->id_desk, &e->plan);
+    e->has_planned_ids = 1;
+    return TZ_OK;
+}
+
 int encoder_encode(Encoder *e, Section sections[N_SECTIONS]) {
     State *s = &e->s;
     if (setjmp(s->t.env.out))
         return s->t.env.code;
     s->block++;
     plan_block(s, &e->desk, &e->plan);
-    plan_ids(s, &e->id_desk, &e->plan);
+    if (!e->has_planned_ids)
+        plan_ids(s, e->id_desk, &e->plan);
+    e->has_planned_ids = 0;
     for (int i = 0; i < N_CODERS; i++)
         coder_begin(&s->coders[i], &s->t.env);
     for (int i = 0; i < N_STREAMS; i++)

@@ -14,8 +14,9 @@ typedef struct {
     size_t n;
 } Section;
 
-/* A new encoder, or NULL for want of memory. `preset` must outlive it. */
-Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level);
+/* A new encoder, or NULL for want of memory. `preset` must outlive it. `of_same_stream`: another encoder, with which it
+ * shares what is known of generators of ids, or NULL. */
+Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level, const Encoder *of_same_stream);
 void encoder_free(Encoder *e);
 /* All functions below return TZ_OK or an error; after an error the encoder is only good for freeing. */
 /* Begins a restart group; pending messages are dropped. */
@@ -23,6 +24,9 @@ int encoder_reset(Encoder *e);
 /* *added is 0 if the message may have more spans than `most_spans`, see parse_message. */
 int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues,
                 u64 most_spans, int *added);
+/* Finds out where the ids of the pending spans come from, which encoder_encode does otherwise. Of encoders of a stream
+ * one may do this at a time, in the order of their blocks; they may encode at the same time. */
+int encoder_plan_ids(Encoder *e);
 /* Writes the pending messages as one block; `sections` hold until the next call. */
 int encoder_encode(Encoder *e, Section sections[N_SECTIONS]);
 /* One pending span: its size, bytes, and then its bytes. */

@@ -32,6 +32,7 @@ typedef struct {
 enum { RECENT_CANDIDATES = 256 };
 
 typedef struct {
+    u32 n_users; /* encoders */
     Finder finder;
     Resources resources;
     U32s resource; /* of each span of the block */
@@ -51,6 +52,13 @@ static void id_desk_group_begins(IdDesk *d) {
     d->candidates.n = 0;
 }
 
+static IdDesk *id_desk_new(u32 level) {
+    IdDesk *d = calloc(1, sizeof *d);
+    if (d)
+        finder_init(&d->finder, level);
+    return d;
+}
+
 static void id_desk_free(IdDesk *d) {
     finder_free(&d->finder);
     VEC_FREE(d->resources.names);
@@ -61,6 +69,7 @@ static void id_desk_free(IdDesk *d) {
     map_free(&d->candidate_index);
     VEC_FREE(d->candidates);
     VEC_FREE(d->used);
+    free(d);
 }
 
 /* --- resources ---------------------------------------------------------------------------------------------------- */

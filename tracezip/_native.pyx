@@ -32,10 +32,11 @@ cdef extern from "encode.h" nogil:
         size_t n
     enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, N_COLUMNS
     Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
-    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level)
+    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream)
     void encoder_free(CEncoder *e)
     int encoder_reset(CEncoder *e)
     int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more, uint64_t most_spans, int *added)
+    int encoder_plan_ids(CEncoder *e)
     int encoder_encode(CEncoder *e, Section *sections)
     ctypedef struct U64s:
         const uint64_t *v
@@ -155,14 +156,18 @@ cdef class Encoder:
     """Messages of OTLP protobuf to the sections of blocks; its dictionaries live until `reset`.
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
-    level: 1 (fastest) to 9 (smallest).
+    level: 1 (fastest) to 9 (smallest). of_same_stream: another encoder, with which it shares what is known of ids.
     """
     cdef CEncoder *_c
     cdef _Preset _strings
 
-    def __cinit__(self, preset, uint32_t dictionary_threshold, uint32_t level):
+    def __cinit__(self, preset, uint32_t dictionary_threshold, uint32_t level, Encoder of_same_stream=None):
         self._strings = _preset(preset)
-        self._c = encoder_new(self._strings.c, dictionary_threshold, level)
+        if of_same_stream is not None:
+            of_same_stream._alive()
+        self._c = encoder_new(
+            self._strings.c, dictionary_threshold, level, NULL if of_same_stream is None else of_same_stream._c
+        )
         if self._c == NULL:
             raise MemoryError("no memory for an encoder")
 
@@ -199,6 +204,13 @@ cdef class Encoder:
             code = encoder_add(self._c, p, n, q, prefix_n, skip, continues, most_spans, &added)
         self._check(code)
         return added != 0
+
+    def plan_ids(self):
+        self._alive()
+        cdef int code
+        with nogil:
+            code = encoder_plan_ids(self._c)
+        self._check(code)
 
     def encode(self):
         self._alive()
