@@ -2,7 +2,7 @@
 #include "find_parts.h"
 
 enum {
-    CACHED_ROWS = 4096,
+    CACHED_ROWS = 1 << 14,
     AHEAD_ROWS = 8,
     ROUNDS = 8,       /* looks at a resource in one block */
     MOST_FAILED = 10, /* each look in vain doubles the blocks until the next one */
@@ -169,7 +169,8 @@ static void draw_add(Env *env, Draws *d, u64 start, u64 id) {
     VEC_PUSH(env, *d, x);
 }
 
-/* A root draws its trace first, the lower half first. From row `at` of the chain; where it ends. */
+/* From row `at` of the chain on, which is given back where it ends. A root draws its trace first, the lower half of it
+ * before the upper one. */
 static u32 take_draws(Finder *f, Env *env, const IdRows *r, Draws *d, u32 at, u32 most) {
     for (; at && d->n < most; at = f->next.v[at - 1]) {
         u64 start = r->start[at - 1];
@@ -179,7 +180,6 @@ static u32 take_draws(Finder *f, Env *env, const IdRows *r, Draws *d, u32 at, u3
         }
         draw_add(env, d, start, r->id[at - 1]);
     }
-    sort_draws(d);
     return at;
 }
 
@@ -223,8 +223,10 @@ static int mt_search(Finder *f, Env *env, const IdRows *r, u32 resource) {
 /* Is a search worth it? */
 static int mt_worth(Finder *f, Env *env, Source *s) {
     Draws last = last_draws(&s->draws, FIND_MT_LEAST);
-    if (!pay(&f->credit.looks, COST_MT_PROBE))
+    if (f->credit.looks < COST_MT_PROBE + LOOKS_KEPT)
         return 0;
+    f->credit.looks -= COST_MT_PROBE;
+    sort_draws(&s->draws);
     s->mt_probed = (u8)mt_probe(f, env, &last);
     if (!s->mt_probed)
         mt_failed(f, s);
@@ -233,7 +235,8 @@ static int mt_worth(Finder *f, Env *env, Source *s) {
 
 /* Is this source sampled? Draws of old blocks do not lead to those of this one, so a full sample begins anew. */
 static int mt_sampled(Finder *f, Source *s) {
-    if (!s->n || f->block < s->mt_again || (!s->draws.n && f->n_sampling >= FIND_MT_SAMPLING))
+    if (!s->n || f->block < s->mt_again || (!s->draws.n && f->n_sampling >= FIND_MT_SAMPLING) ||
+        (!s->mt_probed && f->credit.looks < COST_MT_PROBE + LOOKS_KEPT))
         return 0;
     if (!s->draws.n) {
         f->n_sampling++;
@@ -253,6 +256,7 @@ static void mt_look(Finder *f, Env *env, const IdRows *r, u32 resource) {
     if (s->draws.n < s->mt_least || (!s->mt_probed && !mt_worth(f, env, s)))
         return;
     take_draws(f, env, r, &s->draws, at, FIND_MT_MOST);
+    sort_draws(&s->draws);
     while (s->draws.n >= s->mt_least && mt_search(f, env, r, resource))
         ;
 }
@@ -262,7 +266,7 @@ static void mt_look(Finder *f, Env *env, const IdRows *r, u32 resource) {
 static void earn(i64 *account, i64 more, i64 most) { *account = *account + more < most ? *account + more : most; }
 
 static void earn_rows(Finder *f, i64 n) {
-    earn(&f->credit.looks, n * EARNED_LOOKS, LOOKS_MOST);
+    earn(&f->credit.looks, n * (EARNED_LOOKS + (f->level < FIND_DIGITS_LEVEL ? 0 : EARNED_DIGITS)), LOOKS_MOST);
     earn(&f->credit.mt, 0, MT_MOST);
     earn(&f->credit.values, 0, VALUES_MOST);
 }
@@ -278,24 +282,43 @@ static void block_begin(Finder *f, Env *env, const IdRows *r) {
     }
     f->touched.n = 0;
     VEC_RESIZE(env, f->next, r->n);
-    VEC_RESIZE(env, f->own, r->n);
-    VEC_RESIZE(env, f->parent, r->n);
-    VEC_RESIZE(env, f->trace, r->n);
     f->block++;
     earn_rows(f, (i64)r->n);
     streams_forget(f);
     threads_forget(f, env);
 }
 
+static void blank(Env *env, FoundRows *rows, size_t n) {
+    VEC_RESIZE(env, *rows, n);
+    for (size_t i = 0; i < n; i++)
+        rows->v[i] = NOTHING;
+}
+
+/* Where nothing is known, this is done once. */
+static void blank_all(Finder *f, Env *env, size_t n) {
+    if (n > f->n_blank) {
+        blank(env, &f->own, n);
+        blank(env, &f->parent, n);
+        blank(env, &f->trace, n);
+    }
+    f->own.n = f->parent.n = f->trace.n = n;
+    f->n_blank = n > f->n_blank ? n : f->n_blank;
+}
+
 static void own_ids(Finder *f, Env *env, const IdRows *r) {
-    int any = knows_any(f);
     for (u32 row = 0; row < r->n; row++) {
         if (f->streams.n && row + AHEAD_ROWS < r->n)
             streams_prefetch(f, r->id[row + AHEAD_ROWS]);
-        f->own.v[row] = any ? find(f, env, r->id[row], r->resource[row]) : NOTHING;
+        f->own.v[row] = find(f, env, r->id[row], r->resource[row]);
         if (f->own.v[row].generator == NO_GENERATOR && r->id[row])
             chain_add(f, env, r->resource[row], row);
     }
+}
+
+static void no_ids(Finder *f, Env *env, const IdRows *r) {
+    for (u32 row = 0; row < r->n; row++)
+        if (r->id[row])
+            chain_add(f, env, r->resource[row], row);
 }
 
 /* The row of the block with this key seen last, + 1, is kept by the key's last bits. */
@@ -335,14 +358,13 @@ static void trace_ids(Finder *f, Env *env, const IdRows *r) {
     }
 }
 
-static void no_others(Finder *f) {
-    for (size_t i = 0; i < f->own.n; i++)
-        f->parent.v[i] = f->trace.v[i] = NOTHING;
-}
-
 void finder_block(Finder *f, Env *env, const IdRows *r) {
     block_begin(f, env, r);
-    own_ids(f, env, r);
+    blank_all(f, env, r->n);
+    if (knows_any(f))
+        own_ids(f, env, r);
+    else
+        no_ids(f, env, r);
     for (size_t i = 0; i < f->touched.n; i++) {
         u32 resource = f->touched.v[i];
         if (f->block >= f->sources.v[resource].again)
@@ -352,7 +374,14 @@ void finder_block(Finder *f, Env *env, const IdRows *r) {
     if (knows_any(f)) {
         parent_ids(f, env, r);
         trace_ids(f, env, r);
-    } else {
-        no_others(f);
+        f->n_blank = 0;
     }
+}
+
+int finder_try(Finder *f, const IdRows *r) {
+    Env env;
+    if (setjmp(env.out))
+        return env.code;
+    finder_block(f, &env, r);
+    return TZ_OK;
 }

@@ -19,7 +19,7 @@ typedef struct {
     u64 position;
 } Found;
 #define NO_GENERATOR 0xffffffffu
-typedef VEC(Found) Founds;
+typedef VEC(Found) FoundRows;
 
 /* The spans of a block, in order. Absent ids are 0; so no parent marks a root. */
 typedef struct {
@@ -121,8 +121,9 @@ typedef struct {
     VEC(V8Solver) words;  /* made when first needed, as are */
     VEC(V8Solver) digits; /* those for each place of a refill's end */
     MtSearch mt;
-    U32s row_of_id, row_of_trace;  /* a row with such an id or trace, + 1, by their last bits */
-    Founds own, parent, trace;     /* of each row of the block */
+    U32s row_of_id, row_of_trace; /* a row with such an id or trace, + 1, by their last bits */
+    FoundRows own, parent, trace; /* of each row of the block */
+    size_t n_blank;               /* so many of each are as if nothing were known */
 } Finder;
 
 /* Level: 1 (fastest) to 9 (smallest); browsers are looked for from 5 on. */
@@ -132,6 +133,7 @@ void finder_free(Finder *f);
 /* Fills own, parent and trace. A trace's position is that of the half that was drawn first. After a failure the finder
  * can only be freed. */
 void finder_block(Finder *f, Env *env, const IdRows *rows);
+int finder_try(Finder *f, const IdRows *rows); /* the same by itself, for tests: TZ_OK or TZ_NO_MEMORY */
 
 /* The resource that used a generator first. The generator was found in the last block, also below. */
 u32 finder_resource(const Finder *f, u32 generator);

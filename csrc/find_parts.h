@@ -6,7 +6,7 @@
 
 enum {
     FIND_SAMPLE = 192,     /* rows of a resource that are looked at */
-    FIND_WINDOW = 64,      /* of these, rows that are tried against each other */
+    FIND_WINDOW = 48,      /* of these, rows that are tried against each other */
     FIND_LEAST = 4,        /* rows without which nothing is looked for */
     FIND_DIGITS_LEVEL = 5, /* browsers are looked for from this level on */
     FIND_THREADS = 1024,
@@ -21,11 +21,13 @@ enum {
 enum {
     LOOKS_FIRST = 200000,
     LOOKS_MOST = 1000000,
-    EARNED_LOOKS = 5,      /* each row */
+    EARNED_LOOKS = 4,      /* each row, */
+    EARNED_DIGITS = 6,     /* and this, where browsers are looked for */
     COST_LOOK = 2500,      /* at a resource, */
-    COST_LOOK_ROW = 50,    /* and for each row of its sample */
+    COST_LOOK_ROW = 25,    /* and for each row of its sample */
     COST_PLACE = 10,       /* a place of a refill's end tried with a browser's root */
-    COST_MT_PROBE = 50000, /* is a search for MT19937 worth it? */
+    COST_MT_PROBE = 50000, /* is a search for MT19937 worth it? It needs to leave */
+    LOOKS_KEPT = 100000,
 
     MT_MOST = 4000000, /* at first, too: where there is no MT19937, nothing is searched */
     EARNED_MT = 10,    /* each id that was found */

@@ -3,8 +3,7 @@
 
 enum {
     PLACE_BITS = 22,
-    PLACE_FIRST = 1 << 21, /* where streams begin, */
-    PLACE_LAST = 3 << 20,  /* and where it is time to begin anew */
+    PLACE_FIRST = 1 << 21, /* where streams begin */
     SLOTS = 1 << 19,
     ENTERED_MOST = 1 << 18, /* ids in the table, */
     ENTERED_FULL = 3 << 16, /* with which it is time to begin anew, */
@@ -13,7 +12,7 @@ enum {
 };
 
 /* Values made at a time: the first time, and at most. A web page's life is short. */
-enum { AHEAD_FIRST = 1024, AHEAD_MOST = 4096, AHEAD_DIGITS = 512 };
+enum { AHEAD_FIRST = 1024, AHEAD_MOST = 2048, AHEAD_DIGITS = 512 };
 
 /* How much earlier than an id a reader's generator begins. */
 enum { ORIGIN_BACK = 1024 };

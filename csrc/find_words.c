@@ -1,7 +1,7 @@
 /* Node.js: two values of V8's Math.random an id. Three ids in a row tell the state. */
 #include "find_parts.h"
 
-enum { PARITIES = 32, NEAR_ROWS = 16, BUCKETS = 256 };
+enum { PARITIES = 32, NEAR_ROWS = 8, BUCKETS = 256 };
 
 /* Values made around a state, to see where refills end. */
 enum { PHASE_BACK = 1024, PHASE_VALUES = 4096, PHASE_ACROSS = 2 * V8_REFILL - 1, PHASE_FAR = 1 << 16 };

@@ -187,7 +187,7 @@ static Origin origin_of(State *s, IdDesk *d, Found f) {
     return (Origin){c->number, f.position - c->origin};
 }
 
-static void origins_of(State *s, IdDesk *d, const Founds *found, Origins *of) {
+static void origins_of(State *s, IdDesk *d, const FoundRows *found, Origins *of) {
     VEC_RESERVE(&s->t.env, *of, found->n);
     for (size_t i = 0; i < found->n; i++)
         of->v[of->n++] = origin_of(s, d, found->v[i]);

@@ -19,6 +19,7 @@ from backends import BACKENDS, DATA, NO_DATA, first_spans, recorded_messages, ru
 from otlp_maker import Maker
 
 import tracezip
+from tracezip import limits
 from benchmarks.data import SAMPLES, read_file
 
 SAMPLE = read_file(SAMPLES / "astronomy.otlp").messages[:3]
@@ -85,6 +86,13 @@ def test_compressing_twice_gives_the_same_bytes_whatever_was_compressed_before()
     for _ in range(3):
         digests(other)
         assert digests(messages) == expected
+
+
+@pytest.mark.parametrize("threads", [2, 3, 64])
+def test_blocks_that_are_compressed_at_a_time_give_the_same_file(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BLOCK_SPANS", 100)
+    messages = [*SAMPLE, *traces(30), *SAMPLE]
+    assert archive(messages, threads=threads) == archive(messages)
 
 
 def test_threads_change_nothing() -> None:

@@ -59,6 +59,18 @@ def test_after_a_kill_while_appending_what_was_there_is_untouched(tmp_path: Path
     assert read(path.read_bytes()).messages == [MESSAGES[5], *MESSAGES[:4]]
 
 
+def test_a_flush_waits_for_the_blocks_that_other_threads_compress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BLOCK_SPANS", 1)
+    with tracezip.open(tmp_path / "a.tzip", "wb", threads=3) as writer:
+        for n in range(1, 6):
+            writer.write(MESSAGES[0])
+            writer.flush()
+            with tracezip.open(tmp_path / "a.tzip", skip_damage=True) as reader:
+                assert len(list(reader)) == n
+
+
 def test_a_reader_sees_what_was_flushed_while_the_writer_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "a.tzip"
     with tracezip.open(path, "wb") as writer:

@@ -28,6 +28,7 @@ LAYERS = (
     {"_backend", "source"},
     {"container", "convert.json_text", "convert.json_values", "convert.otlp_json", "convert.sdk", "convert.to_sdk"},
     {"block", "split", "convert", "files"},
+    {"lanes"},
     {"stream"},
     {"srt", "columns", "recover", "sink", "_info"},
     {"reader", "writer"},

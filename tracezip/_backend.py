@@ -39,6 +39,12 @@ class BlockEncoder(Protocol):
         False, and nothing is added, if `count_spans` of the message is more than `most_spans`.
         """
 
+    def plan_ids(self) -> None:
+        """Finds out where the ids of what was added come from, as `encode` does otherwise.
+
+        Of encoders that share what is known of ids, one may do this at a time, in the order of their blocks.
+        """
+
     def encode(self) -> tuple[bytes, ...]:
         """The sections, in the order of `block.SECTIONS`, of all that was added; then nothing is pending."""
 
@@ -95,8 +101,8 @@ def _unusable(chosen: str, reason: str) -> str:
 _module = _load()
 
 NAME: str = _module.NAME
-Encoder: Callable[[Sequence[bytes], int, int], BlockEncoder] = _module.Encoder
-"""Encoder(preset strings, dictionary_threshold, level)."""
+Encoder: Callable[..., BlockEncoder] = _module.Encoder
+"""Encoder(preset strings, dictionary_threshold, level, another encoder of the stream or nothing)."""
 Decoder: Callable[[Sequence[bytes]], BlockDecoder] = _module.Decoder
 """Decoder(preset strings)."""
 count_spans: Callable[[bytes | memoryview, int], int] = _module.count_spans

@@ -63,6 +63,7 @@ def open(
     level: int = DEFAULT_LEVEL,
     dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD,
     metadata: Mapping[str, Any] | None = None,
+    threads: int = 1,
 ) -> Writer: ...
 
 
@@ -73,6 +74,7 @@ def open(
     level: int = DEFAULT_LEVEL,
     dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD,
     metadata: Mapping[str, Any] | None = None,
+    threads: int = 1,
     max_output_size: int | None = None,
     skip_damage: bool = False,
 ) -> Reader | Writer:
@@ -80,7 +82,8 @@ def open(
 
     file: a path, or a binary file object, of which only `read`, or `write` and if it is there `flush`, is needed. "ab"
     of a file object writes a stream where it stands. For writing: `level` and `dictionary_threshold` as for `compress`;
-    `metadata`, a small dict of plain values kept in the file. For reading: `max_output_size` in bytes (None: no limit);
+    `metadata`, a small dict of plain values kept in the file; `threads`, how many blocks are compressed at a time (the
+    file is the same). For reading: `max_output_size` in bytes (None: no limit);
     `skip_damage` reads on behind damaged parts. Raises TracezipError, and OSError as it comes from the file.
     """
     chosen = _MODES.get(mode)
@@ -88,7 +91,9 @@ def open(
         raise InputError(f"the mode is {mode!r}, it must be one of {', '.join(_MODES)}", code="argument")
     if chosen == "r":
         return Reader(file, max_output_size=max_output_size, skip_damage=skip_damage)
-    return Writer(file, chosen, level=level, dictionary_threshold=dictionary_threshold, metadata=metadata)
+    return Writer(
+        file, chosen, level=level, dictionary_threshold=dictionary_threshold, metadata=metadata, threads=threads
+    )
 
 
 class Compressor:

@@ -14,7 +14,7 @@ from typing import Any
 import xxhash
 
 from tracezip import _backend, limits
-from tracezip.block import SECTIONS, Block, BlockHeader, UnzstdStage, ZstdStage, pack_block, read_block
+from tracezip.block import SECTIONS, Block, BlockHeader, UnzstdStage, read_block
 from tracezip.container import (
     BLOCK,
     END,
@@ -24,7 +24,6 @@ from tracezip.container import (
     Totals,
     checksum_of,
     pack_end,
-    pack_frame,
     pack_header,
     read_end,
     read_header,
@@ -38,6 +37,7 @@ from tracezip.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from tracezip.lanes import Lanes
 from tracezip.split import Part, split
 
 OUTPUT_LIMIT = "output-limit"
@@ -66,14 +66,20 @@ class StreamEncoder:
     """Messages in, frames out. `chained`: blocks of a restart group build on each other; else each stands alone."""
 
     def __init__(
-        self, level: int, dictionary_threshold: int, facts: Mapping[str, Any] | None = None, *, chained: bool = False
+        self,
+        level: int,
+        dictionary_threshold: int,
+        facts: Mapping[str, Any] | None = None,
+        *,
+        chained: bool = False,
+        threads: int = 1,
     ) -> None:
         level = checked_option("level", level, limits.MIN_LEVEL, limits.MAX_LEVEL)
         threshold = checked_option("dictionary_threshold", dictionary_threshold, 1, limits.MAX_DICTIONARY_THRESHOLD)
         self.header = pack_header(facts or {})
         """The frame that stands before all others."""
-        self._encoder = _backend.Encoder(preset(), threshold, level)
-        self._zstd = ZstdStage(level)
+        n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
+        self._lanes = Lanes(lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads)
         self._chained = chained
         self._totals = Totals()
         self._n_parts = 0  # pending, as are the next two
@@ -96,30 +102,42 @@ class StreamEncoder:
             raise InputError(f"a message of {len(message)} bytes, protobuf allows {limits.MAX_MESSAGE_BYTES}: split it")
         if self._add_whole(message):
             if self._is_full():
-                yield self.flush()
+                yield self._end_block()
         else:
             for part in split(message):
                 yield from self._make_room(part)
                 self._add_part(part)
                 if self._is_full():
-                    yield self.flush()
+                    yield self._end_block()
         self._totals.n_messages += 1
 
     def flush(self) -> bytes:
-        """The frame of what is pending; nothing if nothing is."""
+        """The frames of all that is pending; nothing if nothing is."""
+        return self._end_block() + self._lanes.finish()
+
+    def end(self) -> bytes:
+        """The frames of what is pending, and the end record."""
+        return self.flush() + pack_end(self._totals)
+
+    def close(self) -> None:
+        """Lets the threads go; what was not given out is lost."""
+        self._lanes.close()
+
+    def _end_block(self) -> bytes:
+        """Ends the block that is filled, if there is anything in it; gives the frames that are ready."""
         if not self._n_parts:
             return b""
-        frame = pack_frame(BLOCK, self._pack_pending())
+        frames = self._lanes.end_block(self._header_of_block())
         self._n_parts = self._n_bytes = 0
         self._hash.reset()
         self._block_begins_inside = self._inside
         if not self._chained:
             self._new_group()
-        return frame
+        return frames
 
-    def end(self) -> bytes:
-        """The frame of what is pending, and the end record."""
-        return self.flush() + pack_end(self._totals)
+    @property
+    def _encoder(self) -> _backend.BlockEncoder:
+        return self._lanes.filled.encoder
 
     def _add_whole(self, message: bytes) -> bool:
         """Adds a message that needs no room made: nearly all of them, whose spans are counted while they are parsed.
@@ -144,9 +162,9 @@ class StreamEncoder:
     def _make_room(self, part: Part) -> Iterator[bytes]:
         """Ends the block if the part would not fit into it, and the restart group if it would not fit into that."""
         if self._overflows_block(part.n_bytes):
-            yield self.flush()
+            yield self._end_block()
         if self._overflows_group(part.n_bytes) or not part.fits(self._n_free_spans()):
-            yield self.flush()
+            yield self._end_block()
             self._new_group()
 
     def _new_group(self) -> None:
@@ -170,15 +188,14 @@ class StreamEncoder:
             or self._n_parts >= limits.MAX_BLOCK_PARTS
         )
 
-    def _pack_pending(self) -> bytes:
+    def _header_of_block(self) -> BlockHeader:
         n_spans, checksum = self._encoder.n_spans, self._hash.intdigest() & 0xFFFFFFFF
-        sections = self._encoder.encode()
         header = BlockHeader(self._chain, self._block_begins_inside, self._n_parts, n_spans, self._n_bytes, checksum)
         self._chain += 1
         self._n_group_spans += n_spans
         self._n_group_bytes += self._n_bytes
         self._totals.add(1, 0, n_spans, self._n_bytes)
-        return pack_block(header, sections, self._zstd)
+        return header
 
 
 class StreamDecoder:

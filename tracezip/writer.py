@@ -21,16 +21,24 @@ from tracezip.stream import StreamEncoder
 class Writer:
     """Writes one stream; what `tracezip.open` returns for writing. Use it in a with-statement, or close it.
 
-    Memory holds one block (limits.py, BLOCK_SPANS and BLOCK_BYTES). Each block is a restart group of its own.
+    Memory holds one block (limits.py, BLOCK_SPANS and BLOCK_BYTES), and with `threads` at most 2 more than these. Each
+    block is a restart group of its own.
     After an error in writing the file is closed, ends at a whole block where that is possible, and the writer is dead.
     """
 
     def __init__(
-        self, file: Any, mode: str, *, level: int, dictionary_threshold: int, metadata: Mapping[str, Any] | None
+        self,
+        file: Any,
+        mode: str,
+        *,
+        level: int,
+        dictionary_threshold: int,
+        metadata: Mapping[str, Any] | None,
+        threads: int = 1,
     ) -> None:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
-        self._stream = StreamEncoder(level, dictionary_threshold, _facts(metadata))
+        self._stream = StreamEncoder(level, dictionary_threshold, _facts(metadata), threads=threads)
         self._sink = Sink(file, mode)
         self._header = self._stream.header  # written with the first frame: an unused writer leaves an archive as it is
 
@@ -95,6 +103,7 @@ class Writer:
                 self._file.flush()
             finally:
                 self._guard.end()
+                self._stream.close()
                 self._file.close()
 
     def _write_end(self, complete: bool) -> None:

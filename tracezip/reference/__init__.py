@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 
 from tracezip.errors import UsageError, damaged_section
 from tracezip.reference.coder import CoderReader, CoderWriter, PlainReader, PlainWriter
-from tracezip.reference.define import Plan, code_definitions
+from tracezip.reference.define import Plan, PlannedGenerator, code_definitions
 from tracezip.reference.format_limits import BUDGET_OF_BYTE
 from tracezip.reference.parse import Parser
 from tracezip.reference.plan import Planner
+from tracezip.reference.plan_ids import IdKnowledge, IdPlanner
 from tracezip.reference.rows import code_rows
 from tracezip.reference.state import State
 from tracezip.reference.tables import KINDS, Kind, Message, Record
@@ -70,18 +71,23 @@ class Encoder:
     """Messages of OTLP protobuf to the sections of blocks; its dictionaries live until `reset`.
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
-    level: 1 (fastest) to 9 (smallest).
+    level: 1 (fastest) to 9 (smallest). of_same_stream: another encoder, with which it shares what is known of ids.
     """
 
-    def __init__(self, preset: Sequence[bytes], dictionary_threshold: int, level: int) -> None:
+    def __init__(
+        self, preset: Sequence[bytes], dictionary_threshold: int, level: int, of_same_stream: Encoder | None = None
+    ) -> None:
         self._preset = preset
         self._threshold = dictionary_threshold
+        self._knowledge: IdKnowledge = of_same_stream._knowledge if of_same_stream else IdKnowledge(level)
         self.reset()
 
     def reset(self) -> None:
         self._s = State(self._preset, writing=True)
         self._parser = Parser(self._s.strings)
         self._planner = Planner(self._s, self._threshold)
+        self._id_planner = IdPlanner(self._s, self._knowledge)
+        self._generators: list[PlannedGenerator] | None = None
         self._messages: list[Message] = []
 
     def add(
@@ -102,13 +108,20 @@ class Encoder:
             self._s.rows[kind] += rows
         return True
 
+    def plan_ids(self) -> None:
+        self._generators = self._id_planner.plan()
+
     def encode(self) -> tuple[bytes, ...]:
+        if self._generators is None:
+            self.plan_ids()
         s = self._s
         s.block += 1
         coders = {name: CoderWriter() for name, kind in _SECTIONS.items() if kind == "coded"}
         plains = {name: PlainWriter() for name, kind in _SECTIONS.items() if kind == "plain"}
         s.coders, s.plains = {**coders}, {**plains}
-        code_definitions(s, self._planner.plan())
+        plan = self._planner.plan()
+        plan.generators, self._generators = self._generators or [], None
+        code_definitions(s, plan)
         code_rows(s, self._messages)
         self._messages = []
         s.rows = [[] for _ in KINDS]

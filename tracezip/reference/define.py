@@ -17,8 +17,9 @@ from tracezip.reference.contexts import (
     code_small,
     code_wide,
 )
+from tracezip.reference.drawn import Generator, GeneratorKind, GeneratorState
 from tracezip.reference.format_limits import MAX_FIELDS, MAX_GENERATORS, MAX_PATHS, MAX_ROWS, MAX_SLOTS
-from tracezip.reference.generators import N_MT_WORDS, Generator, GeneratorKind, GeneratorState
+from tracezip.reference.generators import MT_N
 from tracezip.reference.skeleton import FIELDS, MAX_SKELETON_FIELDS
 from tracezip.reference.state import Recent, State, T
 from tracezip.reference.tables import (
@@ -52,6 +53,7 @@ class PlannedGenerator(NamedTuple):
     state: GeneratorState
     same_process: bool
     """As the one before."""
+    generator: Generator
 
 
 @dataclass
@@ -337,7 +339,8 @@ def _define_generator(s: State, planned: PlannedGenerator | None) -> None:
     state = _code_generator_state(s, planned.state if planned else GeneratorState(0))
     if not same:
         s.processes.append([])
-    generator = Generator(state, len(s.processes) - 1)
+    generator = planned.generator if planned else Generator(state)
+    generator.process = len(s.processes) - 1
     s.generators.append(generator)
     s.processes[-1].append(generator)
 
@@ -352,7 +355,7 @@ def _code_generator_state(s: State, given: GeneratorState) -> GeneratorState:
     if kind in (GeneratorKind.V8_WORDS, GeneratorKind.V8_DIGITS):
         return GeneratorState(kind, v8=(_code_number(s, 8, given.v8[0]), _code_number(s, 8, given.v8[1])))
     if kind == GeneratorKind.MT19937:
-        words = given.words or (0,) * N_MT_WORDS
+        words = given.words or (0,) * MT_N
         return GeneratorState(kind, words=tuple([_code_number(s, 4, word) for word in words]))
     raise damaged_section("tree")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from tracezip.errors import damaged_section
 from tracezip.reference.contexts import MASK64, PAIR, SIGNED, F, code_choice, code_signed
+from tracezip.reference.drawn import Generator, GeneratorKind, Origin
 from tracezip.reference.format_limits import MAX_VALUES
-from tracezip.reference.generators import Generator, GeneratorKind, Origin
 from tracezip.reference.state import State
 
 ROLE_OWN, ROLE_PARENT, ROLE_TRACE = 0, 1, 2

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from tracezip.errors import damaged_section
 from tracezip.reference.coder import Coder
 from tracezip.reference.contexts import PAIR, SMALL, F, code_small, code_wide
+from tracezip.reference.drawn import Origin
 from tracezip.reference.format_limits import MAX_REACH
 from tracezip.reference.generated import ROLE_OWN, ROLE_PARENT, ROLE_TRACE, code_origin, drawn_ids, origin_holds
-from tracezip.reference.generators import Origin
 from tracezip.reference.state import Mention, State, Trace
 from tracezip.reference.tables import Op, Record
 

@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 from tracezip.errors import section_beyond_limits
 from tracezip.reference.coder import Coder, Plain
 from tracezip.reference.contexts import BIT, MASK64, NIBBLE, SIGNED, Contexts, code_nibble, code_signed
+from tracezip.reference.drawn import Generator, Origin
 from tracezip.reference.format_limits import BUDGET_START
-from tracezip.reference.generators import Generator, Origin
 from tracezip.reference.tables import Atom, Class, Path, Record, Schema, Skeleton, String
 
 T = TypeVar("T")

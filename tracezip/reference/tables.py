@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from tracezip.reference.contexts import MASK64
-from tracezip.reference.generators import Origins
+from tracezip.reference.drawn import Origins
 from tracezip.varint import pack_varint
 
 

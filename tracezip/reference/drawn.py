@@ -1,0 +1,98 @@
+"""Generators of ids that were told, and the ids that they draw. FORMAT.md, "Generators"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from tracezip.reference.generators import GOLDEN, M64, MT_M, MT_N, REFILL, mix, temper, twist, v8_step
+
+
+class GeneratorKind(IntEnum):
+    SPLITMIX = 0
+    V8_WORDS = 1
+    V8_DIGITS = 2
+    MT19937 = 3
+
+
+@dataclass(frozen=True)
+class GeneratorState:
+    """What is told of a generator."""
+
+    kind: int
+    thread: int = 0
+    """SPLITMIX; 0 up to Java 16."""
+    seed: int = 0
+    """SPLITMIX: of position 0."""
+    v8: tuple[int, int] = (0, 0)
+    """V8: before the refill that begins at position 0."""
+    words: tuple[int, ...] = ()
+    """MT19937: the first 624, untempered."""
+
+
+class Generator:
+    """A generator that has been told, and how far it has come."""
+
+    def __init__(self, state: GeneratorState) -> None:
+        self.kind = state.kind
+        self.process = 0
+        """Its number, once it is defined."""
+        self.last = 0
+        """The position that was told last."""
+        self.extent = 0
+        """Values that were needed for what was told."""
+        self._seed, self._step = state.seed, GOLDEN + 2 * state.thread & M64
+        self._v8 = state.v8
+        self._values = list(state.words)
+
+    @property
+    def width(self) -> int:
+        """Values of an id."""
+        return {GeneratorKind.SPLITMIX: 0, GeneratorKind.V8_DIGITS: 16}.get(GeneratorKind(self.kind), 2)
+
+    def id_at(self, position: int) -> int:
+        if self.kind == GeneratorKind.SPLITMIX:
+            return mix(self._seed + position * self._step & M64)
+        self._make(position + self.width)
+        values = self._values[position : position + self.width]
+        if self.kind == GeneratorKind.MT19937:
+            return temper(values[0]) | temper(values[1]) << 32
+        n_bits = 64 // self.width
+        return sum(value >> 32 - n_bits << 64 - n_bits * (i + 1) for i, value in enumerate(values))
+
+    def trace_id_at(self, position: int) -> tuple[int, int]:
+        """Upper and lower half."""
+        first = self.id_at(position)
+        second = self.id_at(position + (self.width or 1) & M64)
+        return (second, first) if self.kind == GeneratorKind.MT19937 else (first, second)
+
+    def _make(self, n: int) -> None:
+        while len(self._values) < n:
+            if self.kind == GeneratorKind.MT19937:
+                x = self._values
+                x.append(x[MT_M - MT_N] ^ twist(x[-MT_N], x[1 - MT_N]))
+            else:
+                self._refill()
+
+    def _refill(self) -> None:
+        made = []
+        for _ in range(REFILL):
+            made.append(self._v8[0] >> 32)
+            self._v8 = v8_step(self._v8)
+        self._values += reversed(made)
+
+
+class Origin(NamedTuple):
+    """Where an id comes from."""
+
+    generator: Generator
+    position: int
+
+
+class Origins(NamedTuple):
+    """Where the ids of a span come from, as far as the writer knows."""
+
+    own: Origin | None = None
+    parent: Origin | None = None
+    trace: Origin | None = None

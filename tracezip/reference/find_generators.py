@@ -1,0 +1,279 @@
+"""Which ids of a block come out of which generator: the writer looks, the reader is told. FORMAT.md, "Generators".
+
+The finder's rounds: ids are looked up; rows that nothing explains are looked at, resource by resource. The twin of
+csrc/find_generators.c: both find the same, for what is found decides what is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracezip.reference import find_mt
+from tracezip.reference.find_digits import Digits
+from tracezip.reference.find_parts import (
+    COST_LOOK,
+    COST_LOOK_ROW,
+    COST_MT_DRAW,
+    COST_MT_PROBE,
+    DIGITS_LEVEL,
+    LEAST,
+    LOOKS_KEPT,
+    MAX_MT_SAMPLING,
+    MAX_SOURCES,
+    MAX_STREAMS,
+    MT_LEAST,
+    MT_MOST,
+    SAMPLE,
+    WINDOW,
+    Credit,
+    Draw,
+    Found,
+    IdRows,
+    Numbers,
+    Origin,
+    Source,
+)
+from tracezip.reference.find_streams import Streams
+from tracezip.reference.find_threads import Threads
+from tracezip.reference.find_words import Words
+
+_CACHED_ROWS = 1 << 14
+_ROUNDS = 8
+"""Looks at a resource in one block."""
+_MOST_FAILED = 10
+"""Each look in vain doubles the blocks until the next one."""
+_MT_WAIT = 8
+"""The same for MT19937, from so many blocks on."""
+
+
+class Finder:
+    """Lives as long as its stream. After `block`, own, parent and trace say what is known of each row's ids."""
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.credit, self.n_block, self.n_sampling = Credit(), 0, 0
+        self.sources: list[Source] = []
+        numbers = Numbers()
+        self.threads = Threads(self.credit, numbers, self.sources)
+        self.streams = Streams(self.credit, numbers)
+        self.words, self.digits = Words(self.streams), Digits(self.streams, self.sources)
+        self.own: list[Found | None] = []
+        self.parent: list[Found | None] = []
+        self.trace: list[Found | None] = []
+
+    def resource(self, generator: int) -> int:
+        """The resource that used a generator first."""
+        thread = self.threads.of(generator)
+        return thread.resource if thread else self.streams.of(generator).resource
+
+    def origin(self, generator: int, position: int) -> Origin:
+        """The generator's parameters somewhat before this position, or at it; and where."""
+        thread = self.threads.of(generator)
+        if thread:
+            return self.threads.origin(thread, position)
+        return self.streams.origin(self.streams.of(generator), position)
+
+    def _find(self, span_id: int, resource: int) -> Found | None:
+        found = self.streams.find(span_id) if self.streams.all else None
+        if found is None and self.threads.all and span_id:
+            found = self.threads.find(span_id, resource)
+        return found
+
+    def _find_trace(self, hi: int, lo: int, resource: int) -> Found | None:
+        found = self.streams.find_trace(hi, lo) if self.streams.all else None
+        if found is None and self.threads.all and (hi or lo):
+            found = self.threads.find_trace(hi, lo, resource)
+        return found
+
+    def _explain(self, rows: IdRows, resource: int) -> None:
+        """Keeps the rows of a resource that are still not explained."""
+        kept = []
+        for row in self.sources[resource].rows:
+            self.own[row] = self._find(rows.ids[row], resource)
+            if self.own[row] is None:
+                kept.append(row)
+        self.sources[resource].rows = kept
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def _look_once(self, rows: IdRows, resource: int) -> int:
+        unexplained = self.sources[resource].rows[:SAMPLE]
+        sample = sorted(Draw(rows.starts[row], row, rows.ids[row]) for row in unexplained)
+        return (
+            self.threads.look(rows, resource, sample)
+            or self.words.look(rows, resource, sample)
+            or self.threads.look_for_own_steps(resource, sample)
+            or (self.digits.look(rows, resource, sample) if self.level >= DIGITS_LEVEL else 0)
+        )
+
+    def _look(self, rows: IdRows, resource: int) -> None:
+        """What is left after something was found says nothing of the next block."""
+        s = self.sources[resource]
+        found = 0
+        for _ in range(_ROUNDS):
+            cost = COST_LOOK + COST_LOOK_ROW * min(len(s.rows), SAMPLE)
+            if len(s.rows) < LEAST or not self.credit.pay_looks(cost):
+                return
+            more = self._look_once(rows, resource)
+            found += more
+            if not more:
+                if not found:
+                    s.failed = min(s.failed + 1, _MOST_FAILED)
+                    s.again = self.n_block + (2 if len(s.rows) < WINDOW else 1 << s.failed)
+                return
+            self.credit.looks += cost
+            s.failed = 0
+            self._explain(rows, resource)
+
+    # --- MT19937: draws of several blocks -----------------------------------------------------------------------------
+
+    @staticmethod
+    def _take_draws(rows: IdRows, s: Source, at: int, most: int) -> int:
+        """From this one of the rows that nothing explains on; which is the first that is not taken.
+
+        A root draws its trace first, the lower half of it before the upper one.
+        """
+        while at < len(s.rows) and len(s.draws) < most:
+            row = s.rows[at]
+            ids = [rows.ids[row]] if rows.parents[row] else [rows.los[row], rows.his[row], rows.ids[row]]
+            for span_id in ids:
+                s.draws.append(Draw(rows.starts[row], len(s.draws), span_id))
+            at += 1
+        return at
+
+    def _drop_draws(self, s: Source) -> None:
+        s.draws = []
+        self.n_sampling -= 1
+
+    def _mt_failed(self, s: Source) -> None:
+        self._drop_draws(s)
+        s.mt_again = self.n_block + (_MT_WAIT << s.mt_failed)
+        s.mt_failed = min(s.mt_failed + 1, _MOST_FAILED)
+
+    def _mt_search(self, rows: IdRows, resource: int) -> bool:
+        """Is another search worth it, with more draws?"""
+        s = self.sources[resource]
+        cost = COST_MT_DRAW * s.mt_least
+        if len(self.streams.all) >= MAX_STREAMS or self.credit.mt < cost:
+            return False
+        result = find_mt.look(self.streams, s.draws[-s.mt_least :], resource)
+        if result is find_mt.Result.FOUND:
+            s.mt_failed = 0
+            self._drop_draws(s)
+            self._explain(rows, resource)
+            return False
+        self.credit.mt -= cost
+        if result is find_mt.Result.HOPELESS or s.mt_least == MT_MOST:
+            self._mt_failed(s)
+            return False
+        s.mt_least = min(2 * s.mt_least, MT_MOST)
+        return True
+
+    def _mt_worth(self, s: Source) -> bool:
+        """Is a search worth it?"""
+        if self.credit.looks < COST_MT_PROBE + LOOKS_KEPT:
+            return False
+        self.credit.looks -= COST_MT_PROBE
+        s.draws.sort()
+        s.mt_probed = find_mt.probe(s.draws[-MT_LEAST:])
+        if not s.mt_probed:
+            self._mt_failed(s)
+        return s.mt_probed
+
+    def _mt_sampled(self, s: Source) -> bool:
+        """Is this source sampled? Draws of old blocks do not lead to those of this one: a full sample begins anew."""
+        if not s.rows or self.n_block < s.mt_again or (not s.draws and self.n_sampling >= MAX_MT_SAMPLING):
+            return False
+        if not s.mt_probed and self.credit.looks < COST_MT_PROBE + LOOKS_KEPT:
+            return False
+        if not s.draws:
+            self.n_sampling += 1
+            s.mt_least = MT_LEAST
+            s.mt_probed = False
+        elif len(s.draws) >= MT_MOST:
+            s.draws = []
+        return True
+
+    def _mt_look(self, rows: IdRows, resource: int) -> None:
+        s = self.sources[resource]
+        if not self._mt_sampled(s):
+            return
+        at = self._take_draws(rows, s, 0, MT_MOST if s.mt_probed else MT_LEAST)
+        if len(s.draws) < s.mt_least or (not s.mt_probed and not self._mt_worth(s)):
+            return
+        self._take_draws(rows, s, at, MT_MOST)
+        s.draws.sort()
+        while len(s.draws) >= s.mt_least and self._mt_search(rows, resource):
+            pass
+
+    # --- a block ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, rows: IdRows) -> None:
+        top = min(max(rows.resources, default=-1) + 1, MAX_SOURCES)
+        self.sources += (Source() for _ in range(len(self.sources), top))
+        for source in self.sources:
+            source.rows = []
+        self.n_block += 1
+        self.credit.earn_rows(len(rows.ids), self.level)
+        self.streams.forget()
+        self.threads.forget()
+
+    def _own_ids(self, rows: IdRows) -> list[int]:
+        """The resources with rows that nothing explains."""
+        touched: dict[int, None] = {}
+        for row, (span_id, resource) in enumerate(zip(rows.ids, rows.resources, strict=True)):
+            self.own[row] = self._find(span_id, resource)
+            if self.own[row] is None and span_id and resource < len(self.sources):
+                touched[resource] = None
+                self.sources[resource].rows.append(row)
+        return list(touched)
+
+    def _parent_ids(self, rows: IdRows) -> None:
+        """Most parents are rows of the block, or were asked for before."""
+        last = {span_id % _CACHED_ROWS: row for row, span_id in enumerate(rows.ids)}
+        for row, span_id in enumerate(rows.parents):
+            at = last.get(span_id % _CACHED_ROWS)
+            if row and span_id == rows.parents[row - 1]:
+                self.parent[row] = self.parent[row - 1]
+            elif at is not None and rows.ids[at] == span_id:
+                self.parent[row] = self.own[at]
+            elif span_id:
+                self.parent[row] = self._find(span_id, rows.resources[row])
+
+    def _trace_ids(self, rows: IdRows) -> None:
+        last: dict[int, int] = {}
+        for row, (hi, lo) in enumerate(zip(rows.his, rows.los, strict=True)):
+            at = last.get(lo % _CACHED_ROWS)
+            if at is not None and (rows.his[at], rows.los[at]) == (hi, lo):
+                self.trace[row] = self.trace[at]
+            else:
+                self.trace[row] = self._find_trace(hi, lo, rows.resources[row])
+            last[lo % _CACHED_ROWS] = row
+
+    def _knows_any(self) -> bool:
+        return bool(self.threads.all or self.streams.all)
+
+    def find(self, rows: IdRows) -> None:
+        n = len(rows.ids)
+        self._begin(rows)
+        self.own, self.parent, self.trace = [None] * n, [None] * n, [None] * n
+        for resource in self._own_ids(rows):
+            if self.n_block >= self.sources[resource].again:
+                self._look(rows, resource)
+            self._mt_look(rows, resource)
+        if self._knows_any():
+            self._parent_ids(rows)
+            self._trace_ids(rows)
+
+    def block(
+        self,
+        ids: Sequence[int],
+        parents: Sequence[int],
+        his: Sequence[int],
+        los: Sequence[int],
+        starts: Sequence[int],
+        resources: Sequence[int],
+    ) -> tuple[list[Found | None], list[Found | None], list[Found | None]]:
+        """Of each row's own id, its parent's and its trace's: the generator's number and the position."""
+        self.find(IdRows(ids, parents, his, los, starts, resources))
+        return self.own, self.parent, self.trace

@@ -1,0 +1,125 @@
+"""What the parts of the finder share. The twin of csrc/find_parts.h."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tracezip.reference.generators import GOLDEN, M64
+
+SPLITMIX, V8_WORDS, V8_DIGITS, MT19937 = range(4)
+"""The kinds of generators."""
+
+SAMPLE, WINDOW, LEAST = 192, 48, 4
+"""Rows of a resource that are looked at; of these, those tried against each other; and without which nothing is."""
+DIGITS_LEVEL = 5
+"""Browsers are looked for from this level on."""
+MAX_THREADS, MAX_STREAMS, MAX_SOURCES, MAX_MT_SAMPLING = 1024, 512, 4096, 32
+MT_LEAST, MT_MOST = 700, 5120
+"""Draws with which MT19937 is tried first, and last."""
+
+LOOKS_FIRST, LOOKS_MOST, LOOKS_KEPT = 200_000, 1_000_000, 100_000
+EARNED_LOOKS, EARNED_DIGITS = 4, 6
+COST_LOOK, COST_LOOK_ROW, COST_PLACE, COST_MT_PROBE = 2500, 25, 10, 50_000
+MT_CREDIT_MOST, EARNED_MT, COST_MT_DRAW = 4_000_000, 10, 350
+VALUES_FIRST, VALUES_MOST, EARNED_VALUES, COST_VALUE = 2_000_000, 4_000_000, 64, 5
+
+Found = tuple[int, int]
+"""The number of a generator, and a position."""
+Origin = tuple[int, int, tuple[int, ...]]
+"""Where a reader counts from, the kind of the generator, and its parameters there."""
+
+
+@dataclass
+class Credit:
+    """Three accounts: for looking, for searches for MT19937, and for making values of generators that are known."""
+
+    looks: int = LOOKS_FIRST
+    mt: int = MT_CREDIT_MOST
+    values: int = VALUES_FIRST
+
+    def earn_rows(self, n: int, level: int) -> None:
+        each = EARNED_LOOKS if level < DIGITS_LEVEL else EARNED_LOOKS + EARNED_DIGITS
+        self.looks = min(self.looks + n * each, LOOKS_MOST)
+        self.mt = min(self.mt, MT_CREDIT_MOST)
+        self.values = min(self.values, VALUES_MOST)
+
+    def earn_found(self) -> None:
+        self.mt += EARNED_MT
+        self.values += EARNED_VALUES
+
+    def pay_looks(self, cost: int) -> bool:
+        if self.looks < cost:
+            return False
+        self.looks -= cost
+        return True
+
+    def pay_values(self, cost: int) -> bool:
+        if self.values < cost:
+            return False
+        self.values -= cost
+        return True
+
+
+@dataclass
+class Numbers:
+    """Of generators: each is given once."""
+
+    n: int = 0
+
+    def take(self) -> int:
+        self.n += 1
+        return self.n - 1
+
+
+@dataclass(frozen=True)
+class IdRows:
+    """The spans of a block, in order. Absent ids are 0; so no parent marks a root."""
+
+    ids: Sequence[int]
+    parents: Sequence[int]
+    his: Sequence[int]
+    los: Sequence[int]
+    starts: Sequence[int]
+    resources: Sequence[int]
+
+
+class Draw(NamedTuple):
+    """Draws are sorted by their starts, and then by this order."""
+
+    start: int
+    order: int
+    id: int
+
+
+@dataclass(eq=False)
+class Thread:
+    """A thread of a JVM. With the usual step, thread is 0 and all are places of one sequence, of seed 0."""
+
+    number: int
+    resource: int
+    thread: int
+    seed: int
+    last: int
+    met: bool = True
+
+    @property
+    def step(self) -> int:
+        return GOLDEN + 2 * self.thread & M64
+
+
+@dataclass(eq=False)
+class Source:
+    """What is known of a resource, which as a rule is a process."""
+
+    rows: list[int] = field(default_factory=list)
+    """Those of this block that no generator explains."""
+    failed: int = 0
+    again: int = 0
+    own_steps: list[Thread] = field(default_factory=list)
+    mt_failed: int = 0
+    mt_least: int = 0
+    mt_again: int = 0
+    mt_probed: bool = False
+    draws: list[Draw] = field(default_factory=list)

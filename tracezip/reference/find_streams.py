@@ -1,0 +1,242 @@
+"""V8 and MT19937: values made ahead, and a table of the ids in them. The twin of csrc/find_streams.c."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tracezip.reference.find_parts import (
+    COST_VALUE,
+    MAX_STREAMS,
+    MT19937,
+    V8_DIGITS,
+    V8_WORDS,
+    Credit,
+    Found,
+    Numbers,
+    Origin,
+)
+from tracezip.reference.generators import M64, MT_M, MT_N, REFILL, temper, twist, untemper, untwist, v8_back, v8_step
+
+_PLACE_BITS = 22
+_PLACE_FIRST = 1 << 21
+_ENTERED_MOST, _ENTERED_FULL, _ENTERED_KEPT = 1 << 18, 3 << 16, 1 << 17
+_AHEAD_FIRST, _AHEAD_MOST, _AHEAD_DIGITS = 1024, 2048, 512
+_ORIGIN_BACK = 1024
+
+State = tuple[int, int]
+
+
+@dataclass(eq=False)
+class Stream:
+    """A stretch of values; the ids in it are in the table."""
+
+    kind: int
+    number: int
+    resource: int
+    ahead: int
+    low: State = (0, 0)
+    high: State = (0, 0)
+    met: bool = True
+    begin: int = _PLACE_FIRST
+    highest: int = _PLACE_FIRST
+    base: int = 0
+    values: list[int] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self.values)
+
+    @property
+    def values_of_id(self) -> int:
+        return 16 if self.kind == V8_DIGITS else 2
+
+    def id_at(self, place: int) -> int:
+        at = place - self.begin
+        if self.kind == MT19937:
+            return self.values[at] | self.values[at + 1] << 32
+        if self.kind == V8_WORDS:
+            return self.values[at] << 32 | self.values[at + 1]
+        span_id = 0
+        for value in self.values[at : at + 16]:
+            span_id = span_id << 4 | value >> 28
+        return span_id
+
+
+def _refills(state: State, n: int) -> tuple[list[int], State]:
+    """So many values in the order in which they are handed out, and the state after them."""
+    values: list[int] = []
+    for _ in range(0, n, REFILL):
+        made = []
+        for _ in range(REFILL):
+            made.append(state[0] >> 32)
+            state = v8_step(state)
+        values += reversed(made)
+    return values, state
+
+
+def _mt_after(values: list[int], n: int) -> list[int]:
+    x = [untemper(value) for value in values[-MT_N:]]
+    for i in range(n):
+        x.append(x[i + MT_M] ^ twist(x[i], x[i + 1]))
+    return [temper(word) for word in x[MT_N:]]
+
+
+def _mt_before(values: list[int], n: int) -> list[int]:
+    x = [0] * n + [untemper(value) for value in values[:MT_N]]
+    for i in reversed(range(n)):
+        top, low = untwist(x[i + MT_N] ^ x[i + MT_M]), untwist(x[i + MT_N - 1] ^ x[i + MT_M - 1])
+        x[i] = top & 0x80000000 | low & 0x7FFFFFFF
+    return [temper(word) for word in x[:n]]
+
+
+class Streams:
+    def __init__(self, credit: Credit, numbers: Numbers) -> None:
+        self.credit, self.numbers = credit, numbers
+        self.all: list[Stream] = []
+        self.table: dict[int, tuple[Stream, int]] = {}
+        self.full = self.has_mt = self.has_v8 = False
+
+    # --- values -------------------------------------------------------------------------------------------------------
+
+    def _enter(self, g: Stream, place: int, n: int) -> None:
+        """The ids that begin at `n` values from this place on. The first one of an id stays."""
+        for at in range(place, place + n):
+            self.table.setdefault(g.id_at(at), (g, at))
+
+    def _may_make(self, g: Stream, n: int) -> bool:
+        if len(self.table) + n > _ENTERED_MOST or g.end + n >= 1 << _PLACE_BITS or g.begin < n:
+            self.full = True
+            return False
+        return self.credit.pay_values(n * COST_VALUE)
+
+    def _make_after(self, g: Stream, n: int) -> None:
+        entered = len(g.values) - (g.values_of_id - 1) if g.values else 0
+        if g.kind == MT19937:
+            g.values += _mt_after(g.values, n)
+        else:
+            values, g.high = _refills(g.high, n)
+            g.values += values
+        self._enter(g, g.begin + entered, len(g.values) - (g.values_of_id - 1) - entered)
+
+    def _make_before(self, g: Stream, n: int) -> None:
+        if g.kind == MT19937:
+            values = _mt_before(g.values, n)
+        else:
+            for _ in range(n):
+                g.low = v8_back(g.low)
+            values, _ = _refills(g.low, n)
+        g.values[:0] = values
+        g.begin -= n
+        self._enter(g, g.begin, n)
+
+    # --- look-up ------------------------------------------------------------------------------------------------------
+
+    def _met(self, g: Stream, place: int) -> Found:
+        """An id was met here: values are kept ready beyond it."""
+        found = (g.number, g.base + place & M64)
+        g.met = True
+        self.credit.earn_found()
+        g.highest = max(g.highest, place)
+        if place + g.ahead // 2 > g.end and self._may_make(g, g.ahead):
+            self._make_after(g, g.ahead)
+            if g.kind != V8_DIGITS and g.ahead < _AHEAD_MOST:
+                g.ahead *= 2
+        if place < g.begin + g.ahead // 8 and self._may_make(g, g.ahead // 4):
+            self._make_before(g, g.ahead // 4)
+        return found
+
+    def find(self, span_id: int) -> Found | None:
+        at = self.table.get(span_id) if span_id else None
+        return self._met(*at) if at else None
+
+    def find_trace(self, hi: int, lo: int) -> Found | None:
+        """JavaScript draws the upper half first, Python the lower one."""
+        return (self._trace_at(hi, lo, False) if self.has_v8 else None) or (
+            self._trace_at(lo, hi, True) if self.has_mt else None
+        )
+
+    def _trace_at(self, first: int, second: int, is_mt: bool) -> Found | None:
+        at = self.table.get(first) if first else None
+        if at is None:
+            return None
+        g, place = at
+        after = place + g.values_of_id
+        if (g.kind == MT19937) != is_mt or after + g.values_of_id > g.end or g.id_at(after) != second:
+            return None
+        return self._met(g, place)
+
+    # --- streams ------------------------------------------------------------------------------------------------------
+
+    def _add(self, kind: int, resource: int) -> Stream:
+        g = Stream(kind, self.numbers.take(), resource, _AHEAD_DIGITS if kind == V8_DIGITS else _AHEAD_FIRST)
+        self.all.append(g)
+        self._has(g)
+        return g
+
+    def _has(self, g: Stream) -> None:
+        self.has_mt |= g.kind == MT19937
+        self.has_v8 |= g.kind != MT19937
+
+    def add_v8(self, kind: int, resource: int, state: State) -> None:
+        """`state` is that at a refill's beginning."""
+        g = self._add(kind, resource)
+        g.low = g.high = state
+        if self._may_make(g, g.ahead + g.ahead // 2):
+            self._make_after(g, g.ahead)
+            self._make_before(g, g.ahead // 2)
+
+    def add_mt(self, resource: int, words: list[int], more: int) -> None:
+        """624 words in a row, untempered; a word that was drawn lies `more` words after the last one."""
+        g = self._add(MT19937, resource)
+        if not self._may_make(g, MT_N + more + g.ahead):
+            return
+        g.values = [temper(word) for word in words]
+        self._enter(g, g.begin, MT_N - 1)
+        self._make_after(g, more + g.ahead)
+
+    @staticmethod
+    def _stream_anew(g: Stream) -> None:
+        """Drops the values well before the furthest that was met."""
+        drop = 0
+        if g.highest > g.begin + g.ahead:
+            drop = (g.highest - g.ahead - g.begin) // REFILL * REFILL
+        if g.kind != MT19937:
+            for _ in range(drop):
+                g.low = v8_step(g.low)
+        del g.values[:drop]
+        g.base += g.begin + drop - _PLACE_FIRST
+        g.highest += _PLACE_FIRST - g.begin - drop
+        g.begin = _PLACE_FIRST
+        g.met = False
+
+    def forget(self) -> None:
+        """The table is begun anew, with what is around the last ids of those that were met since it was begun last."""
+        if not self.full and len(self.table) <= _ENTERED_FULL and len(self.all) < MAX_STREAMS:
+            return
+        before = self.all
+        self.all, self.table = [], {}
+        self.full = self.has_mt = self.has_v8 = False
+        for g in before:
+            kept = g.end - g.highest + 2 * g.ahead
+            if g.met and g.values and len(self.table) + kept <= _ENTERED_KEPT:
+                self._stream_anew(g)
+                self.all.append(g)
+                self._has(g)
+                self._enter(g, g.begin, len(g.values) - (g.values_of_id - 1))
+
+    def of(self, generator: int) -> Stream:
+        return next(g for g in self.all if g.number == generator)
+
+    @staticmethod
+    def origin(g: Stream, position: int) -> Origin:
+        back = max((position - g.base & M64) - g.begin - _ORIGIN_BACK, 0)
+        if g.kind == MT19937:
+            back = min(back, len(g.values) - MT_N)
+            parameters = tuple(untemper(value) for value in g.values[back : back + MT_N])
+        else:
+            back = back // REFILL * REFILL
+            state = g.low
+            for _ in range(back):
+                state = v8_step(state)
+            parameters = state
+        return g.base + g.begin + back & M64, g.kind, parameters
