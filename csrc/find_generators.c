@@ -306,6 +306,9 @@ static void blank_all(Finder *f, Env *env, size_t n) {
 }
 
 static void own_ids(Finder *f, Env *env, const IdRows *r) {
+    VEC_RESIZE(env, f->own, r->n);
+    VEC_RESIZE(env, f->parent, r->n);
+    VEC_RESIZE(env, f->trace, r->n);
     for (u32 row = 0; row < r->n; row++) {
         if (f->streams.n && row + AHEAD_ROWS < r->n)
             streams_prefetch(f, r->id[row + AHEAD_ROWS]);
@@ -316,6 +319,7 @@ static void own_ids(Finder *f, Env *env, const IdRows *r) {
 }
 
 static void no_ids(Finder *f, Env *env, const IdRows *r) {
+    blank_all(f, env, r->n);
     for (u32 row = 0; row < r->n; row++)
         if (r->id[row])
             chain_add(f, env, r->resource[row], row);
@@ -360,7 +364,6 @@ static void trace_ids(Finder *f, Env *env, const IdRows *r) {
 
 void finder_block(Finder *f, Env *env, const IdRows *r) {
     block_begin(f, env, r);
-    blank_all(f, env, r->n);
     if (knows_any(f))
         own_ids(f, env, r);
     else

@@ -167,7 +167,7 @@ static Found met(Finder *f, Env *env, u32 stream, u32 place) {
 }
 
 static int table_find(Finder *f, u64 id, u32 *stream, u32 *place) {
-    u32 at = id ? *table_at(f, id, hash_of(f, id)) : 0;
+    u32 at = id && f->streams.n ? *table_at(f, id, hash_of(f, id)) : 0;
     if (!at)
         return 0;
     *stream = (at >> PLACE_BITS) - 1;

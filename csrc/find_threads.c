@@ -83,18 +83,21 @@ static Thread *thread_add(Finder *f, Env *env, u32 resource, u32 thread) {
     return &f->threads.v[f->threads.n - 1];
 }
 
-/* Two ids that lie close together are of one thread. One alone tells nothing, so it waits for another. */
+/* Two ids that lie close together are of one thread. One alone tells nothing, nor does the same again; so it waits. */
 static u32 usual_thread(Finder *f, Env *env, u32 resource, u64 id) {
     u64 position = usual_position(id), range = position >> RANGE_BITS, seed = finder_seed(f);
     if (f->threads.n >= FIND_THREADS || near_thread(f, env, position))
         return 0;
-    for (u64 near = range - 1; near != range + 2; near++)
-        if (map_get(&f->seen, near, seed)) {
+    u32 here = (u32)(position % (1u << RANGE_BITS)) + 1;
+    for (u64 near = range - 1; near != range + 2; near++) {
+        u32 other = map_get(&f->seen, near, seed);
+        if (other && (near != range || other != here)) {
             thread_add(f, env, resource, 0)->last = position;
             *map_at(env, &f->of_range, range, seed) = (u32)f->threads.n;
             return 1;
         }
-    *map_at(env, &f->seen, range, seed) = 1;
+    }
+    *map_at(env, &f->seen, range, seed) = here;
     return 0;
 }
 

@@ -19,6 +19,8 @@ _TEXT_CONTAINERS = ("json", "jsonl")
 _DEFAULT_CONTAINER = "length-prefixed"  # of files written from Python, which came out of no container
 _DEFAULT_LEVEL = 3
 _MAX_LEVEL = 9
+_MAX_THREADS = 64
+_THREADS_HELP = "Compress N blocks at a time, 0: as many as there are processors. The file is the same."
 
 _Command = Callable[..., None]
 
@@ -111,8 +113,9 @@ def cli() -> None:
 @_files
 @_output_options
 @_level_options
+@click.option("-T", "--threads", metavar="N", type=click.IntRange(0, _MAX_THREADS), default=1, help=_THREADS_HELP)
 @_talk_options
-def compress(files: tuple[str, ...], level: int | None, **options: Any) -> None:
+def compress(files: tuple[str, ...], level: int | None, threads: int, **options: Any) -> None:
     """Compress each FILE to FILE.tzip beside it.
 
     A .gz or .zst at the end of the name is dropped first: it is the content that is compressed. FILE is kept. The
@@ -124,13 +127,17 @@ def compress(files: tuple[str, ...], level: int | None, **options: Any) -> None:
             conversion.refuse_terminal(conversion.output or streams.STANDARD)
 
     def work(name: str) -> None:
-        _compress_file(conversion, name, level or _DEFAULT_LEVEL)
+        _compress_file(conversion, name, level or _DEFAULT_LEVEL, threads or _n_processors())
 
     conversion.session.each(conversion.names, work)
     conversion.session.finish()
 
 
-def _compress_file(conversion: _Conversion, name: str, level: int) -> None:
+def _n_processors() -> int:
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _MAX_THREADS)
+
+
+def _compress_file(conversion: _Conversion, name: str, level: int, threads: int) -> None:
     import tracezip
     from tracezip.files import read_messages
 
@@ -140,7 +147,7 @@ def _compress_file(conversion: _Conversion, name: str, level: int) -> None:
         container, messages = read_messages(source)
         with (
             streams.open_output(destination, source, force=conversion.force) as file,
-            tracezip.open(file, "wb", level=level, metadata={"container": container}) as writer,
+            tracezip.open(file, "wb", level=level, metadata={"container": container}, threads=threads) as writer,
             conversion.progress(source, name, destination) as progress,
         ):
             for message in progress.over(messages):

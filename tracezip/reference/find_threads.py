@@ -95,21 +95,21 @@ class Threads:
         self.all.append(Thread(self.numbers.take(), resource, thread, seed, last))
         return self.all[-1]
 
-    def _usual_thread(self, seen: set[int], resource: int, span_id: int) -> int:
-        """Two ids that lie close together are of one thread. One alone tells nothing, so it waits for another."""
+    def _usual_thread(self, seen: dict[int, int], resource: int, span_id: int) -> int:
+        """Two ids that lie close together are of one thread. One alone tells nothing, nor does the same again."""
         position = usual_position(span_id)
         home = position >> _RANGE_BITS
         if len(self.all) >= MAX_THREADS or self._near(position):
             return 0
-        if not seen.isdisjoint((home - 1, home, home + 1)):
+        if home - 1 in seen or seen.get(home, position) != position or home + 1 in seen:
             self.of_range[home] = self._add(resource, 0, 0, position)
             return 1
-        seen.add(home)
+        seen[home] = position
         return 0
 
     def look(self, rows: IdRows, resource: int, sample: list[Draw]) -> int:
         """A thread in the sample is a reason to look at all rows."""
-        seen: set[int] = set()
+        seen: dict[int, int] = {}
         found = sum(self._usual_thread(seen, resource, draw.id) for draw in sample)
         if found:
             found += sum(self._usual_thread(seen, resource, rows.ids[row]) for row in self.sources[resource].rows)

@@ -35,7 +35,7 @@ def _code_id(s: State, span_id: int) -> int:
 def code_trace(s: State, trace_id: tuple[int, int], origin: Origin | None) -> Trace:
     """The trace of a span: that of the span before, the one that followed it last time, a new one, or another."""
     coder, last = s.coders["structure"], s.last_trace
-    given = s.trace_by_id.get(trace_id) if s.writing else None
+    given = last if last.trace_id == trace_id else s.trace_by_id.get(trace_id)
     told = s.nibble(coder, _trace_symbol(s, given) if s.writing else 0, F.TRACE, s.last_path_number)
     if told == _SAME_TRACE:
         return last
