@@ -19,8 +19,8 @@ from backends import BACKENDS, DATA, NO_DATA, first_spans, recorded_messages, ru
 from otlp_maker import Maker
 
 import tracezip
-from tracezip import limits
 from benchmarks.data import SAMPLES, read_file
+from tracezip import limits
 
 SAMPLE = read_file(SAMPLES / "astronomy.otlp").messages[:3]
 

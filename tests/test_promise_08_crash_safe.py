@@ -11,6 +11,7 @@ import pytest
 from archives import MESSAGES, read
 
 import tracezip
+from tracezip import limits
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 
@@ -18,6 +19,7 @@ PROGRAM = """
 import os, signal, sys
 sys.path[:0] = {path!r}
 import tracezip
+from tracezip import limits
 from archives import MESSAGES
 writer = tracezip.open({file}, {mode!r})
 for index, message in enumerate(MESSAGES):

@@ -26,7 +26,7 @@ def test_no_option_turns_a_check_off() -> None:
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    assert options == {"dictionary_threshold", "level", "metadata", "max_output_size", "skip_damage"}
+    assert options == {"dictionary_threshold", "level", "metadata", "max_output_size", "skip_damage", "threads"}
 
 
 def test_python_without_assertions_checks_as_much() -> None:
