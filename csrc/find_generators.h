@@ -6,8 +6,9 @@
  * Work is paid for, in about nanoseconds: each row earns a little and each id found more; looking in vain costs, and so
  * does making values ahead. Whoever has no generators pays what the rows earn, at most.
  *
- * Memory: 4 MiB for the table and 2 for the values in it, from the first V8 or MT19937 on; at most 12 MiB of draws for
- * MT19937, 2 for its search, 1 for all else; and 64 bytes for each row of the largest block. */
+ * Memory: none to speak of before a generator is found. Then 4 MiB for the table and up to 2 for its values; 7 for
+ * draws for MT19937 and 2 for its search; at most 8 while there are very many threads, 1 for all else: 24 MiB; and 52
+ * bytes for each row of the largest block. */
 #ifndef TZ_FIND_GENERATORS_H
 #define TZ_FIND_GENERATORS_H
 

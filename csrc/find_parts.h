@@ -56,6 +56,17 @@ static inline u64 finder_seed(const Finder *f) { return (u64)(uintptr_t)f; }
 
 static const Found NOTHING = {NO_GENERATOR, 0};
 
+/* find_generators.c: looks up the rows of a resource that nothing explained, again */
+void explain(Finder *f, Env *env, const IdRows *r, u32 resource);
+
+/* find_draws.c */
+void sort_draws(Draws *d);
+void mt_look(Finder *f, Env *env, const IdRows *r, u32 resource);
+
+/* find_values.c: `n` more values of a stream, for V8 a whole number of refills */
+void values_after(Finder *f, Env *env, Stream *g, u32 n);
+void values_before(Finder *f, Env *env, Stream *g, u32 n);
+
 /* find_streams.c */
 void streams_prefetch(const Finder *f, u64 id);
 Found streams_find(Finder *f, Env *env, u64 id);

@@ -83,65 +83,16 @@ static int may_make(Finder *f, const Stream *g, u32 n) {
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
-static void v8_after(Stream *g, u32 *to, u32 n) {
-    for (u32 i = 0; i < n; i += V8_REFILL)
-        v8_refill(&g->high, to + i);
-}
-
-static void mt_after(const Stream *g, u32 *x, u32 n) {
-    const u32 *last = g->values.v + g->values.n - MT_N;
-    for (u32 i = 0; i < MT_N; i++)
-        x[i] = mt_untemper(last[i]);
-    for (u32 i = 0; i < n; i++)
-        x[i + MT_N] = x[i + MT_M] ^ mt_twist(x[i], x[i + 1]);
-    for (u32 i = 0; i < n; i++)
-        x[i + MT_N] = mt_temper(x[i + MT_N]);
-}
-
-/* `n` more values after the last one, a whole number of refills. */
 static void make_after(Finder *f, Env *env, u32 stream, u32 n) {
     Stream *g = &f->streams.v[stream];
     u32 entered = g->values.n ? (u32)g->values.n - (values_of_id(g) - 1) : 0;
-    VEC_RESERVE(env, g->values, n);
-    if (g->kind == GENERATOR_MT19937) {
-        VEC_RESIZE(env, f->scratch, n + MT_N);
-        mt_after(g, f->scratch.v, n);
-        memcpy(g->values.v + g->values.n, f->scratch.v + MT_N, n * sizeof(u32));
-    } else {
-        v8_after(g, g->values.v + g->values.n, n);
-    }
-    g->values.n += n;
+    values_after(f, env, g, n);
     enter(f, stream, g->from + entered, (u32)g->values.n - (values_of_id(g) - 1) - entered);
-}
-
-static void v8_before(Stream *g, u32 *to, u32 n) {
-    for (u32 i = 0; i < n; i++)
-        v8_back(&g->low);
-    V8 v = g->low;
-    for (u32 i = 0; i < n; i += V8_REFILL)
-        v8_refill(&v, to + i);
-}
-
-static void mt_before(const Stream *g, u32 *x, u32 n) {
-    for (u32 i = 0; i < MT_N; i++)
-        x[n + i] = mt_untemper(g->values.v[i]);
-    for (u32 i = n; i--;)
-        x[i] = mt_before_word(x + i);
-    for (u32 i = 0; i < n; i++)
-        x[i] = mt_temper(x[i]);
 }
 
 static void make_before(Finder *f, Env *env, u32 stream, u32 n) {
     Stream *g = &f->streams.v[stream];
-    VEC_RESIZE(env, f->scratch, n + MT_N);
-    if (g->kind == GENERATOR_MT19937)
-        mt_before(g, f->scratch.v, n);
-    else
-        v8_before(g, f->scratch.v, n);
-    VEC_RESERVE(env, g->values, n);
-    memmove(g->values.v + n, g->values.v, g->values.n * sizeof(u32));
-    memcpy(g->values.v, f->scratch.v, n * sizeof(u32));
-    g->values.n += n;
+    values_before(f, env, g, n);
     g->from -= n;
     enter(f, stream, g->from, n);
 }

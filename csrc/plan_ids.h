@@ -14,7 +14,7 @@ typedef struct {
     u32 first;  /* in this block: the place of its first use among those that are used, + 1 */
     u64 lowest; /* of the positions in this block */
     u64 origin; /* its position 0, of the finder's */
-    u32 of_finder;
+    u32 of_finder, process;
 } Candidate;
 
 /* Resources by their bytes, numbered for as long as the finder lives. */
@@ -39,13 +39,16 @@ typedef struct {
     Map candidate_index;
     VEC(Candidate) candidates; /* of the restart group */
     u32 recent[RECENT_CANDIDATES];
-    U32s used; /* candidates of this block, in order of first use */
+    U32s used;                  /* candidates of this block, in order of first use */
+    VEC(GeneratorState) states; /* of these, as far as they are described */
+    size_t n_described;
+    FoundRows own, parent, trace;
 } IdDesk;
 
 /* So many ids must come from a generator before it is worth what its definition costs. */
 static u32 uses_worth(u32 kind) { return kind == GENERATOR_MT19937 ? 360 : kind == GENERATOR_SPLITMIX ? 2 : 3; }
 
-enum { MOST_RESOURCES = 4096 };
+enum { MOST_RESOURCES = 4096, STRETCH = 16384 };
 
 static void id_desk_group_begins(IdDesk *d) {
     map_clear(&d->candidate_index);
@@ -69,6 +72,10 @@ static void id_desk_free(IdDesk *d) {
     map_free(&d->candidate_index);
     VEC_FREE(d->candidates);
     VEC_FREE(d->used);
+    VEC_FREE(d->states);
+    VEC_FREE(d->own);
+    VEC_FREE(d->parent);
+    VEC_FREE(d->trace);
     free(d);
 }
 
@@ -150,32 +157,39 @@ static void count_use(State *s, IdDesk *d, Found f) {
         c->lowest = f.position;
 }
 
-static void plan_generator(State *s, IdDesk *d, Plan *p, u32 at, u32 *process) {
-    PlannedGenerator g = {0};
-    Candidate *c = &d->candidates.v[at];
-    u64 origin = finder_origin(&d->finder, c->of_finder, c->lowest, &g.state);
-    u32 of = finder_resource(&d->finder, c->of_finder);
+/* Keeps what has to be told of the generators that were first used since; the finder may forget them. */
+static void describe_used(State *s, IdDesk *d) {
+    VEC_RESIZE(&s->t.env, d->states, d->used.n);
+    for (; d->n_described < d->used.n; d->n_described++) {
+        Candidate *c = &d->candidates.v[d->used.v[d->n_described]];
+        c->process = finder_resource(&d->finder, c->of_finder);
+        if (!c->number)
+            c->origin = finder_origin(&d->finder, c->of_finder, c->lowest, &d->states.v[d->n_described]);
+    }
+}
+
+static void plan_generator(State *s, IdDesk *d, Plan *p, u32 use, u32 *process) {
+    Candidate *c = &d->candidates.v[d->used.v[use]];
+    PlannedGenerator g = {d->states.v[use], p->generators.n && *process == c->process};
     if (c->uses < uses_worth(g.state.kind))
         return;
-    g.same_process = p->generators.n && *process == of;
-    *process = of;
+    *process = c->process;
     VEC_PUSH(&s->t.env, p->generators, g);
     c->number = (u32)(s->generators.n + p->generators.n);
-    c->origin = origin;
 }
 
 /* Those that are worth it, in order of first use, but all of a process together. */
 static void plan_definitions(State *s, IdDesk *d, Plan *p) {
     u32 process = 0;
-    for (size_t i = 0; i < d->used.n; i++) {
-        u32 of = finder_resource(&d->finder, d->candidates.v[d->used.v[i]].of_finder);
-        for (size_t k = i; k < d->used.n; k++) {
+    for (u32 i = 0; i < d->used.n; i++) {
+        u32 of = d->candidates.v[d->used.v[i]].process;
+        for (u32 k = i; k < d->used.n; k++) {
             Candidate *c = &d->candidates.v[d->used.v[k]];
-            if (!c->first || finder_resource(&d->finder, c->of_finder) != of)
+            if (!c->first || c->process != of)
                 continue;
             c->first = 0;
             if (!c->number && s->generators.n + p->generators.n < TZ_MAX_GENERATORS)
-                plan_generator(s, d, p, d->used.v[k], &process);
+                plan_generator(s, d, p, k, &process);
         }
     }
 }
@@ -193,24 +207,47 @@ static void origins_of(State *s, IdDesk *d, const FoundRows *found, Origins *of)
         of->v[of->n++] = origin_of(s, d, found->v[i]);
 }
 
-static void plan_ids(State *s, IdDesk *d, Plan *p) {
+static void append_found(State *s, FoundRows *to, const FoundRows *found) {
+    VEC_RESERVE(&s->t.env, *to, found->n);
+    if (found->n)
+        memcpy(to->v + to->n, found->v, found->n * sizeof *found->v);
+    to->n += found->n;
+}
+
+/* The finder looks at the spans in stretches: what it finds in one of them explains the ids of the next. */
+static void find_stretch(State *s, IdDesk *d, size_t first, size_t n) {
     const Batch *b = &s->b;
-    Env *env = &s->t.env;
-    size_t n = b->span_id.n;
-    s->own_from.n = s->parent_from.n = s->trace_from.n = d->used.n = p->generators.n = 0;
-    number_resources(s, d);
-    IdRows rows = {b->span_id.v, b->parent_id.v, b->trace_hi.v, b->trace_lo.v, b->start.v, d->resource.v, n};
-    finder_block(&d->finder, env, &rows);
+    IdRows rows = {b->span_id.v + first,
+                   b->parent_id.v + first,
+                   b->trace_hi.v + first,
+                   b->trace_lo.v + first,
+                   b->start.v + first,
+                   d->resource.v + first,
+                   n};
+    finder_block(&d->finder, &s->t.env, &rows);
     for (size_t i = 0; i < n; i++) {
         count_use(s, d, d->finder.own.v[i]);
         count_use(s, d, d->finder.trace.v[i]);
     }
+    describe_used(s, d);
+    append_found(s, &d->own, &d->finder.own);
+    append_found(s, &d->parent, &d->finder.parent);
+    append_found(s, &d->trace, &d->finder.trace);
+}
+
+static void plan_ids(State *s, IdDesk *d, Plan *p) {
+    size_t n = s->b.span_id.n;
+    s->own_from.n = s->parent_from.n = s->trace_from.n = d->used.n = p->generators.n = 0;
+    d->own.n = d->parent.n = d->trace.n = d->n_described = 0;
+    number_resources(s, d);
+    for (size_t first = 0; first < n; first += STRETCH)
+        find_stretch(s, d, first, n - first < STRETCH ? n - first : STRETCH);
     if (!d->candidates.n)
         return;
     plan_definitions(s, d, p);
-    origins_of(s, d, &d->finder.own, &s->own_from);
-    origins_of(s, d, &d->finder.parent, &s->parent_from);
-    origins_of(s, d, &d->finder.trace, &s->trace_from);
+    origins_of(s, d, &d->own, &s->own_from);
+    origins_of(s, d, &d->parent, &s->parent_from);
+    origins_of(s, d, &d->trace, &s->trace_from);
 }
 
 #endif

@@ -14,6 +14,8 @@ from tracezip.reference.state import State
 from tracezip.reference.tables import Kind, Record
 
 _MOST_RESOURCES = 4096
+_STRETCH = 1 << 14
+"""The finder looks at so many spans at a time: what it finds in them explains the ids of the next."""
 _USES_WORTH = {GeneratorKind.SPLITMIX: 2, GeneratorKind.V8_WORDS: 3, GeneratorKind.V8_DIGITS: 3}
 _MT_USES_WORTH = 360
 """So many ids must come from a generator before it is worth what its definition costs."""
@@ -28,8 +30,11 @@ class _Candidate:
         """Ids that it drew, told or not."""
         self.generator: Generator | None = None
         """Once it is defined."""
+        self.process = 0
         self.origin = 0
         """Its position 0, of the finder's."""
+        self.state = GeneratorState(0)
+        """There."""
 
 
 class IdKnowledge:
@@ -52,30 +57,28 @@ class IdPlanner:
 
     def plan(self) -> list[PlannedGenerator]:
         """The generators that the block defines; each span then knows where its ids come from."""
-        spans = self._s.rows[Kind.SPAN]
-        self._finder.find(self._id_rows(spans))
-        lowest = self._count_uses()
+        spans, resources = self._s.rows[Kind.SPAN], self._resources_of_spans()
+        found: list[tuple[Found | None, Found | None, Found | None]] = []
+        lowest: dict[int, int] = {}
+        for first in range(0, len(spans), _STRETCH):
+            stretch = slice(first, first + _STRETCH)
+            self._finder.find(_id_rows(spans[stretch], resources[stretch]))
+            fresh = self._count_uses(lowest)
+            self._describe(fresh, lowest)
+            found += zip(self._finder.own, self._finder.parent, self._finder.trace, strict=True)
         planned = self._plan_definitions(lowest) if self._candidates else []
-        finder = self._finder
-        for span, *found in zip(spans, finder.own, finder.parent, finder.trace, strict=True):
-            span.origins = Origins(*map(self._origin_of, found))
+        for span, of_span in zip(spans, found, strict=True):
+            span.origins = Origins(*map(self._origin_of, of_span))
         return planned
 
-    def _id_rows(self, spans: Sequence[Record]) -> IdRows:
-        return IdRows(
-            [span.span_id for span in spans],
-            [span.parent_id for span in spans],
-            [span.trace_id[0] for span in spans],
-            [span.trace_id[1] for span in spans],
-            [span.start for span in spans],
-            [
-                number
-                for resource in self._s.rows[Kind.RESOURCE_SPANS]
-                for number in [self._resource_number(resource)]
-                for scope in resource.children[0]
-                for _ in scope.children[0]
-            ],
-        )
+    def _resources_of_spans(self) -> list[int]:
+        return [
+            number
+            for resource in self._s.rows[Kind.RESOURCE_SPANS]
+            for number in [self._resource_number(resource)]
+            for scope in resource.children[0]
+            for _ in scope.children[0]
+        ]
 
     def _resource_number(self, resource: Record) -> int:
         name = b"".join([atom.encoded for atom in resource.atoms])
@@ -85,43 +88,62 @@ class IdPlanner:
             return _MOST_RESOURCES
         return self._resources.setdefault(name, len(self._resources))
 
-    def _count_uses(self) -> dict[int, int]:
-        """The generators of this block in order of first use, each with its lowest position in it."""
-        lowest: dict[int, int] = {}
+    def _count_uses(self, lowest: dict[int, int]) -> list[_Candidate]:
+        """Notes the generators of the block in order of first use, each with its lowest position. Those that are new."""
+        fresh = []
         for pair in zip(self._finder.own, self._finder.trace, strict=True):
             for number, position in filter(None, pair):
-                self._candidates.setdefault(number, _Candidate(number)).uses += 1
+                candidate = self._candidates.setdefault(number, _Candidate(number))
+                candidate.uses += 1
+                if number not in lowest:
+                    fresh.append(candidate)
                 lowest[number] = min(lowest.get(number, position), position)
-        return lowest
+        return fresh
+
+    def _describe(self, candidates: list[_Candidate], lowest: dict[int, int]) -> None:
+        """Keeps what has to be told of generators; the finder may forget them."""
+        for candidate in candidates:
+            candidate.process = self._finder.resource(candidate.of_finder)
+            if candidate.generator is None:
+                origin, kind, parameters = self._finder.origin(candidate.of_finder, lowest[candidate.of_finder])
+                candidate.origin, candidate.state = origin, _state_of(kind, parameters)
 
     def _plan_definitions(self, lowest: dict[int, int]) -> list[PlannedGenerator]:
         """Those that are worth it, in order of first use, but all of a process together."""
         planned: list[PlannedGenerator] = []
-        processes = dict.fromkeys(map(self._finder.resource, lowest))
-        for process in processes:
+        used = [self._candidates[number] for number in lowest]
+        for process in dict.fromkeys(candidate.process for candidate in used):
             is_first = True
-            for number in lowest:
+            for candidate in used:
                 room = len(self._s.generators) + len(planned) < MAX_GENERATORS
-                if self._finder.resource(number) == process and room:
-                    defined = self._plan_generator(self._candidates[number], lowest[number], not is_first)
-                    if defined:
-                        planned.append(defined)
-                        is_first = False
+                if candidate.process == process and room and _is_worth(candidate):
+                    candidate.generator = Generator(candidate.state)
+                    planned.append(PlannedGenerator(candidate.state, not is_first, candidate.generator))
+                    is_first = False
         return planned
-
-    def _plan_generator(self, candidate: _Candidate, lowest: int, same_process: bool) -> PlannedGenerator | None:
-        origin, kind, parameters = self._finder.origin(candidate.of_finder, lowest)
-        if candidate.generator or candidate.uses < _USES_WORTH.get(GeneratorKind(kind), _MT_USES_WORTH):
-            return None
-        state = _state_of(kind, parameters)
-        candidate.generator, candidate.origin = Generator(state), origin
-        return PlannedGenerator(state, same_process, candidate.generator)
 
     def _origin_of(self, found: Found | None) -> Origin | None:
         candidate = self._candidates.get(found[0]) if found else None
         if found is None or candidate is None or candidate.generator is None:
             return None
         return Origin(candidate.generator, found[1] - candidate.origin & M64)
+
+
+def _id_rows(spans: Sequence[Record], resources: Sequence[int]) -> IdRows:
+    return IdRows(
+        [span.span_id for span in spans],
+        [span.parent_id for span in spans],
+        [span.trace_id[0] for span in spans],
+        [span.trace_id[1] for span in spans],
+        [span.start for span in spans],
+        resources,
+    )
+
+
+def _is_worth(candidate: _Candidate) -> bool:
+    """Is it worth what its definition costs?"""
+    worth = _USES_WORTH.get(GeneratorKind(candidate.state.kind), _MT_USES_WORTH)
+    return candidate.generator is None and candidate.uses >= worth
 
 
 def _state_of(kind: int, parameters: tuple[int, ...]) -> GeneratorState:
