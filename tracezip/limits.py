@@ -70,6 +70,9 @@ BLOCK_BYTES = 1 << 25
 """or would hold more OTLP bytes than these,"""
 BLOCK_ROWS = 1 << 18
 """or once it holds so many records of all kinds; the kernels allow twice as many."""
+LARGE_BLOCKS_LEVEL = 7
+"""From this level on a block is as large as its restart group may be: smaller, but slower to read one trace from."""
+LARGE_BLOCK_SPANS, LARGE_BLOCK_BYTES, LARGE_BLOCK_ROWS = MAX_GROUP_SPANS, MAX_GROUP_BYTES, 1 << 19
 PART_BYTES = 1 << 22
 """A message larger than this is cut, where it can be, into parts of at most this size."""
 MAX_PART_BYTES = 1 << 25

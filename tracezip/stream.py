@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -62,6 +62,20 @@ def checked_option(name: str, value: object, low: int, high: int) -> int:
     return number
 
 
+class _FullBlock(NamedTuple):
+    """What a block holds when it is written, or at most."""
+
+    n_spans: int
+    n_bytes: int
+    n_rows: int
+
+
+def _full_block(level: int) -> _FullBlock:
+    if level >= limits.LARGE_BLOCKS_LEVEL:
+        return _FullBlock(limits.LARGE_BLOCK_SPANS, limits.LARGE_BLOCK_BYTES, limits.LARGE_BLOCK_ROWS)
+    return _FullBlock(limits.BLOCK_SPANS, limits.BLOCK_BYTES, limits.BLOCK_ROWS)
+
+
 class StreamEncoder:
     """Messages in, frames out. `chained`: blocks of a restart group build on each other; else each stands alone."""
 
@@ -79,6 +93,7 @@ class StreamEncoder:
         self.header = pack_header(facts or {})
         """The frame that stands before all others."""
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
+        self._full = _full_block(level)
         self._lanes = Lanes(lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads)
         self._chained = chained
         self._totals = Totals()
@@ -150,7 +165,7 @@ class StreamEncoder:
         return self._add_part(Part(message), self._n_free_spans())
 
     def _overflows_block(self, n_bytes: int) -> bool:
-        return self._n_parts > 0 and self._n_bytes + n_bytes > limits.BLOCK_BYTES
+        return self._n_parts > 0 and self._n_bytes + n_bytes > self._full.n_bytes
 
     def _overflows_group(self, n_bytes: int) -> bool:
         n_free_bytes = limits.MAX_GROUP_BYTES - self._n_group_bytes - self._n_bytes
@@ -183,8 +198,8 @@ class StreamEncoder:
 
     def _is_full(self) -> bool:
         return (
-            self._encoder.n_spans >= limits.BLOCK_SPANS
-            or self._encoder.n_rows >= limits.BLOCK_ROWS
+            self._encoder.n_spans >= self._full.n_spans
+            or self._encoder.n_rows >= self._full.n_rows
             or self._n_parts >= limits.MAX_BLOCK_PARTS
         )
 

@@ -89,7 +89,7 @@ class IdPlanner:
         return self._resources.setdefault(name, len(self._resources))
 
     def _count_uses(self, lowest: dict[int, int]) -> list[_Candidate]:
-        """Notes the generators of the block in order of first use, each with its lowest position. Those that are new."""
+        """Notes generators in order of first use in the block, each with its lowest position; those that are new."""
         fresh = []
         for pair in zip(self._finder.own, self._finder.trace, strict=True):
             for number, position in filter(None, pair):
