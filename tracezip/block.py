@@ -5,6 +5,7 @@ What stands inside a section is the business of the backend.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -138,18 +139,43 @@ def _max_raw_bytes(n_bytes: int) -> int:
     return n_bytes * limits.SECTION_EXPANSION + limits.SECTION_EXTRA_BYTES
 
 
+class _OfThread(threading.local):
+    """Making a zstd context takes longer than a small block, and no two threads may use one. Large ones go."""
+
+    def __init__(self) -> None:
+        self.compressors: dict[int, zstandard.ZstdCompressor] = {}
+        self.decompressor = zstandard.ZstdDecompressor(
+            format=zstandard.FORMAT_ZSTD1_MAGICLESS, max_window_size=limits.MAX_ZSTD_WINDOW_BYTES
+        )
+
+    def compressor(self, level: int) -> zstandard.ZstdCompressor:
+        if level > limits.DEFAULT_LEVEL:
+            return _new_compressor(level)
+        if level not in self.compressors:
+            self.compressors[level] = _new_compressor(level)
+        return self.compressors[level]
+
+
+def _new_compressor(level: int) -> zstandard.ZstdCompressor:
+    """One that writes neither magic number, content size, checksum nor dictionary."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        limits.ZSTD_LEVELS[level - limits.MIN_LEVEL],
+        format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+        write_content_size=False,
+        write_checksum=False,
+        write_dict_id=False,
+    )
+    return zstandard.ZstdCompressor(compression_params=parameters)
+
+
+_of_thread = _OfThread()
+
+
 class ZstdStage:
-    """The byte stage of writing. One zstd frame for each section: without magic, content size, checksum, dictionary."""
+    """The byte stage of writing: one zstd frame for each section."""
 
     def __init__(self, level: int) -> None:
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            limits.ZSTD_LEVELS[level - limits.MIN_LEVEL],
-            format=zstandard.FORMAT_ZSTD1_MAGICLESS,
-            write_content_size=False,
-            write_checksum=False,
-            write_dict_id=False,
-        )
-        self._compressor = zstandard.ZstdCompressor(compression_params=parameters)
+        self._level = level
 
     def pack(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bytes]]:
         """The entries of the sections and the sections as they are stored."""
@@ -169,17 +195,12 @@ class ZstdStage:
         """The zstd frame if it saves anything, the number that it needs included."""
         if len(raw) < limits.MIN_ZSTD_INPUT_BYTES:
             return None
-        packed = self._compressor.compress(raw)
+        packed = _of_thread.compressor(self._level).compress(raw)
         return packed if len(packed) + len(pack_varint(len(raw))) < len(raw) else None
 
 
 class UnzstdStage:
     """The byte stage of reading. Trusts neither zstd frames nor the numbers beside them."""
-
-    def __init__(self) -> None:
-        self._decompressor = zstandard.ZstdDecompressor(
-            format=zstandard.FORMAT_ZSTD1_MAGICLESS, max_window_size=limits.MAX_ZSTD_WINDOW_BYTES
-        )
 
     def sections(self, block: Block) -> list[bytes]:
         """All sections of a block, those that were left out too."""
@@ -197,7 +218,7 @@ class UnzstdStage:
                 f"the section {name} asks for a zstd window larger than {limits.MAX_ZSTD_WINDOW_BYTES} bytes"
             )
         try:
-            raw = self._decompressor.decompress(data, max_output_size=raw_size, allow_extra_data=False)
+            raw = _of_thread.decompressor.decompress(data, max_output_size=raw_size, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise FormatError(f"the section {name} is no good zstd frame: {error}") from None
         if len(raw) != raw_size:
