@@ -134,19 +134,50 @@ static void mention_front(State *s, u32 m) {
     *head = m + 1;
 }
 
+/* Writing: mentions by id. The id itself is in the mention, so that the table is small and stays in the cache. */
+static u64 mention_hash(const State *s, u64 id) { return hash_mix(id, s->t.seed); }
+
+static MentionSlot *mention_slot(const State *s, u64 id, u64 hash) {
+    for (size_t at = (size_t)hash;; at++) {
+        MentionSlot *x = &s->mention_slots.v[at & (s->mention_slots.n - 1)];
+        if (!x->mention1 || (x->tag == (u32)(hash >> 32) && s->mentions.v[x->mention1 - 1].id == id))
+            return x;
+    }
+}
+
+static void mention_slots_grow(State *s) {
+    size_t n = s->mention_slots.n ? 2 * s->mention_slots.n : 256;
+    s->mention_slots.n = 0;
+    VEC_RESIZE(&s->t.env, s->mention_slots, n);
+    for (u32 m = 0; m < s->mentions.n; m++) {
+        u64 hash = mention_hash(s, s->mentions.v[m].id);
+        *mention_slot(s, s->mentions.v[m].id, hash) = (MentionSlot){(u32)(hash >> 32), m + 1};
+    }
+}
+
+/* Of mentions with the same id the latest counts. */
+static void mention_index(State *s, u32 m, u64 id) {
+    if (2 * s->mentions.n >= s->mention_slots.n)
+        mention_slots_grow(s);
+    u64 hash = mention_hash(s, id);
+    *mention_slot(s, id, hash) = (MentionSlot){(u32)(hash >> 32), m + 1};
+}
+
 static u32 mention_add(State *s, u32 trace, u64 id, u8 seen) {
     Mention x = {.id = id, .trace = trace, .seen = seen};
     VEC_PUSH(&s->t.env, s->mentions, x);
     u32 m = (u32)s->mentions.n - 1;
     if (TZ_ENCODING)
-        *map_at(&s->t.env, &s->mention_index, id, s->t.seed) = m + 1;
+        mention_index(s, m, id);
     mention_front(s, m);
     return m;
 }
 
 /* Writing: the latest mention of an id if it is in this trace, or NONE. */
 static u32 mention_find(const State *s, u32 trace, u64 id) {
-    u32 at = map_get(&s->mention_index, id, s->t.seed);
+    if (!s->mention_slots.n)
+        return NONE;
+    u32 at = mention_slot(s, id, mention_hash(s, id))->mention1;
     return at && s->mentions.v[at - 1].trace == trace ? at - 1 : NONE;
 }
 

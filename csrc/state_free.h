@@ -17,7 +17,7 @@ static void state_free(State *s) {
     contexts_free(&s->x);
     map_free(&s->recent_index);
     index_free(&s->trace_index);
-    map_free(&s->mention_index);
+    VEC_FREE(s->mention_slots);
     map_free(&s->series_index);
     memory_free(&s->memory);
     index_free(&s->skeleton_index);
@@ -47,9 +47,18 @@ static void state_free(State *s) {
 #endif
 }
 
+/* A table that is much too large for the last group is let go, so that clearing costs no more than filling. */
+static void mention_slots_clear(State *s) {
+    if (s->mention_slots.n / 16 > s->mentions.n + 256)
+        s->mention_slots.n = 0;
+    if (s->mention_slots.n)
+        memset(s->mention_slots.v, 0, s->mention_slots.n * sizeof *s->mention_slots.v);
+}
+
 /* A restart group begins: nothing is known but the preset strings. Memory is kept. */
 static void state_begin(State *s, const Preset *preset) {
     Env *env = &s->t.env;
+    mention_slots_clear(s);
     tables_clear(&s->t);
     batch_clear(&s->b);
     s->x.env = env;
@@ -62,7 +71,6 @@ static void state_begin(State *s, const Preset *preset) {
     memset(s->x.of_run, 0, sizeof s->x.of_run);
     map_clear(&s->recent_index);
     index_clear(&s->trace_index);
-    map_clear(&s->mention_index);
     map_clear(&s->series_index);
     memory_clear(&s->memory);
     index_clear(&s->skeleton_index);
