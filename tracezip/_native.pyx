@@ -6,6 +6,7 @@ The same names as tracezip.reference; tracezip/_backend.py describes them.
 
 import os
 import sys
+from array import array
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
@@ -72,6 +73,38 @@ cdef extern from "count.h" nogil:
 
 cdef extern from "state_counts.h" nogil:
     enum: N_COUNTS, COUNT_ROWS, COUNT_SPANS, COUNT_MESSAGES
+
+cdef extern from "find_generators.h" nogil:
+    ctypedef struct CV8 "V8":
+        uint64_t s0, s1
+    ctypedef struct GeneratorState:
+        uint8_t kind
+        uint32_t thread
+        uint64_t seed
+        CV8 v8
+        uint32_t words[624]
+    enum: GENERATOR_SPLITMIX, GENERATOR_MT19937
+    ctypedef struct CFound "Found":
+        uint32_t generator
+        uint64_t position
+    ctypedef struct FoundRows:
+        CFound *v
+    const uint32_t NO_GENERATOR
+    ctypedef struct IdRows:
+        const uint64_t *id
+        const uint64_t *parent
+        const uint64_t *hi
+        const uint64_t *lo
+        const uint64_t *start
+        const uint32_t *resource
+        size_t n
+    ctypedef struct CFinder "Finder":
+        FoundRows own, parent, trace
+    void finder_init(CFinder *f, uint32_t level)
+    void finder_free(CFinder *f)
+    int finder_try(CFinder *f, const IdRows *rows)
+    uint32_t finder_resource(const CFinder *f, uint32_t generator)
+    uint64_t finder_origin(CFinder *f, uint32_t generator, uint64_t position, GeneratorState *state)
 
 COUNTS = ("rows", "spans", "messages", "traces", "paths", "schemas", "strings", "atoms", "contexts")
 
@@ -394,3 +427,56 @@ cdef class Decoder:
             raise UsageError("this decoder has failed before; reset it")
         decoder_counts(self._c, counts)
         return _counted(counts)
+
+
+cdef list _found(const CFound *found, size_t n):
+    return [(found[i].generator, found[i].position) if found[i].generator != NO_GENERATOR else None for i in range(n)]
+
+
+cdef class Finder:
+    """Which ids come out of which generator, as an encoder looks; only tests use it by itself."""
+    cdef CFinder _c
+    cdef bint _failed
+
+    def __cinit__(self, uint32_t level):
+        finder_init(&self._c, level)
+
+    def __dealloc__(self):
+        finder_free(&self._c)
+
+    def block(self, ids, parents, his, los, starts, resources):
+        columns = [array("Q", column) for column in (ids, parents, his, los, starts)]
+        cdef const uint64_t[::1] i = columns[0], p = columns[1], h = columns[2], l = columns[3], s = columns[4]
+        numbers = array("I", resources)
+        cdef const uint32_t[::1] r = numbers
+        cdef IdRows rows
+        cdef int code
+        n = len(numbers)
+        rows.n = n
+        if any([len(column) != n for column in columns]):
+            raise ValueError("the columns differ in length")
+        if self._failed:
+            raise UsageError("this finder has failed before; make a new one")
+        if rows.n:
+            rows.id, rows.parent, rows.hi, rows.lo, rows.start, rows.resource = &i[0], &p[0], &h[0], &l[0], &s[0], &r[0]
+        with nogil:
+            code = finder_try(&self._c, &rows)
+        if code != TZ_OK:
+            self._failed = True
+            raise _fail(code, NULL)
+        return (
+            _found(self._c.own.v, rows.n), _found(self._c.parent.v, rows.n), _found(self._c.trace.v, rows.n)
+        )
+
+    def resource(self, uint32_t generator):
+        return finder_resource(&self._c, generator)
+
+    def origin(self, uint32_t generator, uint64_t position):
+        """Where a reader counts from, the kind of the generator, and its parameters there."""
+        cdef GeneratorState state
+        origin = finder_origin(&self._c, generator, position, &state)
+        if state.kind == GENERATOR_SPLITMIX:
+            return origin, state.kind, (state.seed, state.thread)
+        if state.kind == GENERATOR_MT19937:
+            return origin, state.kind, tuple([state.words[i] for i in range(624)])
+        return origin, state.kind, (state.v8.s0, state.v8.s1)

@@ -30,6 +30,15 @@ class GeneratorState:
     words: tuple[int, ...] = ()
     """MT19937: the first 624, untempered."""
 
+    @staticmethod
+    def of(kind: int, parameters: tuple[int, ...]) -> GeneratorState:
+        """From the parameters that a finder gives."""
+        if kind == GeneratorKind.SPLITMIX:
+            return GeneratorState(kind, seed=parameters[0], thread=parameters[1])
+        if kind == GeneratorKind.MT19937:
+            return GeneratorState(kind, words=parameters)
+        return GeneratorState(kind, v8=(parameters[0], parameters[1]))
+
 
 class Generator:
     """A generator that has been told, and how far it has come."""

@@ -106,7 +106,7 @@ class IdPlanner:
             candidate.process = self._finder.resource(candidate.of_finder)
             if candidate.generator is None:
                 origin, kind, parameters = self._finder.origin(candidate.of_finder, lowest[candidate.of_finder])
-                candidate.origin, candidate.state = origin, _state_of(kind, parameters)
+                candidate.origin, candidate.state = origin, GeneratorState.of(kind, parameters)
 
     def _plan_definitions(self, lowest: dict[int, int]) -> list[PlannedGenerator]:
         """Those that are worth it, in order of first use, but all of a process together."""
@@ -144,11 +144,3 @@ def _is_worth(candidate: _Candidate) -> bool:
     """Is it worth what its definition costs?"""
     worth = _USES_WORTH.get(GeneratorKind(candidate.state.kind), _MT_USES_WORTH)
     return candidate.generator is None and candidate.uses >= worth
-
-
-def _state_of(kind: int, parameters: tuple[int, ...]) -> GeneratorState:
-    if kind == GeneratorKind.SPLITMIX:
-        return GeneratorState(kind, seed=parameters[0], thread=parameters[1])
-    if kind == GeneratorKind.MT19937:
-        return GeneratorState(kind, words=parameters)
-    return GeneratorState(kind, v8=(parameters[0], parameters[1]))
