@@ -56,9 +56,9 @@ def archive(messages: Iterable[bytes] = MESSAGES, *, flush: bool = True, **optio
     return file.getvalue()
 
 
-def chained(messages: Iterable[bytes] = MESSAGES) -> list[bytes]:
+def chained(messages: Iterable[bytes] = MESSAGES, level: int = 3) -> list[bytes]:
     """What each call of one compressor returns: blocks of one restart group."""
-    compressor = tracezip.Compressor()
+    compressor = tracezip.Compressor(level)
     return [*map(compressor.compress, messages), compressor.finish()]
 
 

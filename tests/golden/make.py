@@ -12,6 +12,7 @@ import random
 import shutil
 import struct
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,17 @@ from archives import (  # noqa: E402
     varint,
 )
 from full_trace import full_trace  # noqa: E402
+from id_makers import (  # noqa: E402
+    JAVA,
+    JAVASCRIPT,
+    Row,
+    browser_page,
+    java_thread,
+    merged,
+    node_process,
+    python_process,
+    spans,
+)
 from otlp_maker import Maker, fixed64, overlong  # noqa: E402
 
 import tracezip  # noqa: E402
@@ -194,6 +206,66 @@ def events_and_links() -> Good:
     for _ in range(3):
         contents.append(b"".join(field(1, maker.resource_spans()) for _ in range(3)))
     return Good(contents, b"".join(chained(contents)))
+
+
+@into("good")
+def uuids() -> Good:
+    """UUIDs that are new, that come again in the same field, and that other fields have had."""
+    r = random.Random(6)
+    users = [str(uuid.UUID(int=r.getrandbits(128), version=4)) for _ in range(3)]
+    odd = "00000000-0000-0000-0000-00000000000f"
+    values = [f"/users/{user}/carts/{cart}" for user in users for cart in (users[0], odd, user)]
+    attributes = [text_attribute("path", value) + text_attribute("id", value[7:43]) for value in values]
+    messages = [wrapped(*(span(i) + attribute for i, attribute in enumerate(attributes)))] * 2
+    return Good(messages, archive(messages, dictionary_threshold=5))
+
+
+@into("good")
+def spans_sent_again() -> Good:
+    """A message that comes twice in a restart group, and one of its spans a third time, later and longer."""
+    parent, child = span(4), span(5) + field(4, struct.pack(">Q", 5))
+    again = child + b"\x41" + struct.pack("<Q", 10**18 + 700)
+    messages = [wrapped(child, parent), wrapped(child, parent), wrapped(again)]
+    return Good(messages, b"".join(chained(messages)))
+
+
+def with_ids(rows: Sequence[Row]) -> bytes:
+    """A message of one resource whose spans have these ids and starts; a trace id of zeros is left out."""
+
+    def of(row: Row) -> bytes:
+        trace_id = field(1, struct.pack(">QQ", row.hi, row.lo)) if row.lo else b""
+        parent = field(4, struct.pack(">Q", row.parent)) if row.parent else b""
+        return trace_id + field(2, struct.pack(">Q", row.id)) + parent + b"\x39" + struct.pack("<Q", row.start)
+
+    return wrapped(*map(of, rows))
+
+
+@into("good")
+def ids_of_java() -> Good:
+    """Ids of four threads of a JVM and of one of Java 17, in two blocks of a restart group; some traces of 64 bits."""
+    threads = [spans(0, java_thread(i), 24, JAVA, begin=i) for i in range(3)]
+    threads += [spans(0, java_thread(3), 24, ("lo", "id"), begin=3), spans(0, java_thread(4, 77), 24, JAVA, begin=4)]
+    rows = merged(*threads)
+    messages = [with_ids(rows[:80]), with_ids(rows[80:])]
+    return Good(messages, b"".join(chained(messages)))
+
+
+@into("good")
+def ids_of_javascript() -> Good:
+    """Ids of a Node.js process with other draws between them, and of three browser pages."""
+    node = spans(0, node_process(1, 0.3), 60, JAVASCRIPT)
+    pages = merged(*(spans(1, browser_page(i), 8, JAVASCRIPT, begin=i) for i in range(3)))
+    messages = [with_ids(node), with_ids(pages), with_ids(node[::-1])]
+    return Good(messages, b"".join(chained(messages, level=9)))
+
+
+@into("good")
+def ids_of_python() -> Good:
+    """Ids of a CPython process: once enough of them have come, the others are told by its MT19937."""
+    process = python_process(1)
+    rows = [Row(10 * i, process.draw(), 1, 0, 0, 0) for i in range(1_500)]
+    messages = [with_ids(rows[:1_000]), with_ids(rows[1_000:])]
+    return Good(messages, b"".join(chained(messages)))
 
 
 @into("good")
