@@ -9,6 +9,7 @@ enum {
 };
 
 void finder_init(Finder *f, u32 level) {
+    find_words_fill();
     memset(f, 0, sizeof *f);
     f->level = level;
     f->credit.looks = LOOKS_FIRST;
@@ -29,8 +30,6 @@ void finder_free(Finder *f) {
     VEC_FREE(f->next);
     VEC_FREE(f->sample);
     VEC_FREE(f->scratch);
-    VEC_FREE(f->parity_table);
-    VEC_FREE(f->words);
     VEC_FREE(f->digits);
     VEC_FREE(f->row_of_id);
     VEC_FREE(f->row_of_trace);

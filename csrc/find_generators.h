@@ -118,9 +118,7 @@ typedef struct {
     Draws sample;         /* of the rows of a source */
     Map seen;             /* for one search */
     U32s scratch;         /* for one stretch of values */
-    U32s parity_table;    /* what each byte of three ids adds to their parities */
-    VEC(V8Solver) words;  /* made when first needed, as are */
-    VEC(V8Solver) digits; /* those for each place of a refill's end */
+    VEC(V8Solver) digits; /* made when first needed: those for each place of a refill's end */
     MtSearch mt;
     U32s row_of_id, row_of_trace; /* a row with such an id or trace, + 1, by their last bits */
     FoundRows own, parent, trace; /* of each row of the block */
@@ -128,7 +126,7 @@ typedef struct {
 } Finder;
 
 /* Level: 1 (fastest) to 9 (smallest); browsers are looked for from 5 on. */
-void finder_init(Finder *f, u32 level);
+void finder_init(Finder *f, u32 level); /* of several threads one at a time */
 void finder_free(Finder *f);
 
 /* Fills own, parent and trace. A trace's position is that of the half that was drawn first. After a failure the finder

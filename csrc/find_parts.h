@@ -87,6 +87,9 @@ void threads_forget(Finder *f, Env *env);
 const Thread *thread_of(const Finder *f, u32 generator);
 u64 thread_origin(const Thread *t, u64 position, GeneratorState *state);
 
+/* find_words.c: tables, filled once */
+void find_words_fill(void);
+
 /* find_words.c, find_digits.c: look at the sample; how many generators were found */
 u32 find_words(Finder *f, Env *env, const IdRows *r, u32 resource);
 u32 find_digits(Finder *f, Env *env, const IdRows *r, u32 resource);

@@ -13,27 +13,33 @@ int all_even(const V8Solver *s, const u64 *ids) {
     return 1;
 }
 
-/* For each of three ids and each of its bytes: its part of the parities. */
-static void parity_table(Finder *f, Env *env) {
-    VEC_RESIZE(env, f->words, 1);
-    v8_solver(&f->words.v[0], V8_WORD, V8_REFILL);
-    VEC_RESIZE(env, f->parity_table, 3 * 8 * 256);
-    for (u32 of = 0; of < 3; of++)
-        for (u32 byte = 0; byte < 8; byte++) {
-            u32 *t = f->parity_table.v + (of * 8 + byte) * 256;
-            for (u32 bit = 0; bit < 8; bit++)
-                for (u32 p = 0; p < PARITIES; p++)
-                    t[1 << bit] |= (u32)(f->words.v[0].even[p].of[of] >> (8 * byte + bit) & 1) << p;
-            for (u32 v = 1; v < 256; v++)
-                t[v] = t[v & (v - 1)] ^ t[v & -v];
-        }
+/* The same for all finders: how the state follows from three ids, and for each of these and each of its bytes its part
+ * of the parities. */
+static V8Solver words;
+static u32 parity_table[3][8][256];
+
+static void fill_byte(u32 of, u32 byte) {
+    u32 *t = parity_table[of][byte];
+    for (u32 bit = 0; bit < 8; bit++)
+        for (u32 p = 0; p < PARITIES; p++)
+            t[1 << bit] |= (u32)(words.even[p].of[of] >> (8 * byte + bit) & 1) << p;
+    for (u32 v = 1; v < 256; v++)
+        t[v] = t[v & (v - 1)] ^ t[v & -v];
 }
 
-static u32 parities(const Finder *f, u32 of, u64 id) {
-    const u32 *t = f->parity_table.v + of * 8 * 256;
+void find_words_fill(void) {
+    if (words.n)
+        return;
+    v8_solver(&words, V8_WORD, V8_REFILL);
+    for (u32 of = 0; of < 3; of++)
+        for (u32 byte = 0; byte < 8; byte++)
+            fill_byte(of, byte);
+}
+
+static u32 parities(u32 of, u64 id) {
     u32 p = 0;
     for (u32 byte = 0; byte < 8; byte++)
-        p ^= t[byte * 256 + (id >> 8 * byte & 255)];
+        p ^= parity_table[of][byte][id >> 8 * byte & 255];
     return p;
 }
 
@@ -105,9 +111,9 @@ static u32 words_phase(Finder *f, Env *env, V8 v) {
 
 static u32 solved(Finder *f, Env *env, u32 resource, u64 first, u64 second, u64 third) {
     u64 ids[3] = {first, second, third};
-    if (f->streams.n >= FIND_STREAMS || !all_even(&f->words.v[0], ids))
+    if (f->streams.n >= FIND_STREAMS || !all_even(&words, ids))
         return 0;
-    V8 v = v8_solve(&f->words.v[0], ids);
+    V8 v = v8_solve(&words, ids);
     if (!(v.s0 | v.s1))
         return 0;
     for (u32 steps = words_phase(f, env, v); steps--;)
@@ -127,7 +133,7 @@ static void window_fill(const Finder *f, Window *w) {
     w->n = f->sample.n < FIND_WINDOW ? (u32)f->sample.n : FIND_WINDOW;
     for (u32 i = 0; i < w->n; i++) {
         for (u32 of = 0; of < 3; of++)
-            w->of[of][i] = parities(f, of, f->sample.v[i].id);
+            w->of[of][i] = parities(of, f->sample.v[i].id);
         u8 *home = &w->home[w->of[2][i] % BUCKETS];
         w->after[i] = *home;
         *home = (u8)(i + 1);
@@ -147,12 +153,10 @@ static u32 find_third(Finder *f, Env *env, u32 resource, const Window *w, u32 i,
 /* A root draws its own id and then its trace's. Else any three, of which the first two start near each other. */
 u32 find_words(Finder *f, Env *env, const IdRows *r, u32 resource) {
     Window w;
-    if (!f->words.n)
-        parity_table(f, env);
     window_fill(f, &w);
     for (u32 i = 0; i < w.n; i++) {
         u32 row = f->sample.v[i].order;
-        if (!r->parent[row] && w.of[0][i] == (parities(f, 1, r->hi[row]) ^ parities(f, 2, r->lo[row])) &&
+        if (!r->parent[row] && w.of[0][i] == (parities(1, r->hi[row]) ^ parities(2, r->lo[row])) &&
             solved(f, env, resource, r->id[row], r->hi[row], r->lo[row]))
             return 1;
         for (u32 j = i > NEAR_ROWS ? i - NEAR_ROWS : 0; j < w.n && j <= i + NEAR_ROWS; j++)
