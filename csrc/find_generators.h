@@ -6,9 +6,9 @@
  * Work is paid for, in about nanoseconds: each row earns a little and each id found more; looking in vain costs, and so
  * does making values ahead. Whoever has no generators pays what the rows earn, at most.
  *
- * Memory: none to speak of before a generator is found. Then 4 MiB for the table and up to 2 for its values; 7 for
- * draws for MT19937 and 2 for its search; at most 8 while there are very many threads, 1 for all else: 24 MiB; and 52
- * bytes for each row of the largest block. */
+ * Memory: little before a generator is found. Then up to 6 MiB for the table while it grows, and 2 for its values; 7
+ * for draws for MT19937 and 2 for its search; at most 8 while there are very many threads, 1 for all else: 26 MiB; and
+ * 52 bytes for each row of the largest block. */
 #ifndef TZ_FIND_GENERATORS_H
 #define TZ_FIND_GENERATORS_H
 
@@ -53,6 +53,7 @@ typedef struct {
 typedef struct {
     u32 tag, at; /* of the id's hash; (stream + 1) << PLACE_BITS | place, or 0 */
 } Slot;
+typedef VEC(Slot) Slots;
 
 typedef struct {
     u64 start, id;
@@ -107,9 +108,9 @@ typedef struct {
     VEC(Thread) threads;
     Map of_range; /* usual step: a position's range -> thread + 1 */
     VEC(Stream) streams;
-    VEC(Slot) table;
-    u32 n_entered; /* ids in it */
-    u8 full;       /* it must be begun anew */
+    Slots table, other_table; /* the other one is there while it grows */
+    u32 n_entered;            /* ids in it */
+    u8 full;                  /* it must be begun anew */
     u8 has_mt, has_v8;
     VEC(Source) sources;
     U32s touched;         /* sources with rows that nothing explains */

@@ -4,7 +4,7 @@
 enum {
     PLACE_BITS = 22,
     PLACE_FIRST = 1 << 21, /* where streams begin */
-    SLOTS = 1 << 19,
+    SLOTS_FIRST = 1 << 12,
     ENTERED_MOST = 1 << 18, /* ids in the table, */
     ENTERED_FULL = 3 << 16, /* with which it is time to begin anew, */
     ENTERED_KEPT = 1 << 17, /* and that are kept then */
@@ -38,8 +38,8 @@ static u32 place_at(u32 at) { return at & ((1u << PLACE_BITS) - 1); }
 
 /* Where an id of this hash stands; 0 there if it is not in the table. */
 static u32 *table_at(Finder *f, u64 id, u64 hash) {
-    u32 tag = (u32)(hash >> 32), at = (u32)hash % SLOTS;
-    for (;; at = (at + 1) % SLOTS) {
+    u32 tag = (u32)(hash >> 32), mask = (u32)f->table.n - 1, at = (u32)hash & mask;
+    for (;; at = (at + 1) & mask) {
         Slot *s = &f->table.v[at];
         if (!s->at) {
             s->tag = tag;
@@ -50,7 +50,34 @@ static u32 *table_at(Finder *f, u64 id, u64 hash) {
     }
 }
 
-void streams_prefetch(const Finder *f, u64 id) { __builtin_prefetch(&f->table.v[(u32)hash_of(f, id) % SLOTS]); }
+void streams_prefetch(const Finder *f, u64 id) {
+    __builtin_prefetch(&f->table.v[(u32)hash_of(f, id) & (f->table.n - 1)]);
+}
+
+static void table_move(Finder *f, const Slots *old) {
+    for (size_t i = 0; i < old->n; i++) {
+        u32 at = old->v[i].at;
+        if (!at)
+            continue;
+        u64 id = stream_id(stream_at(f, at), place_at(at));
+        *table_at(f, id, hash_of(f, id)) = at;
+    }
+}
+
+/* Room for more ids: the table stays at most half full. */
+static void table_reserve(Finder *f, Env *env, u32 more) {
+    size_t n = f->table.n ? f->table.n : SLOTS_FIRST;
+    while (2 * ((size_t)f->n_entered + more) > n)
+        n *= 2;
+    if (n == f->table.n)
+        return;
+    VEC_RESIZE(env, f->other_table, n);
+    Slots old = f->table;
+    f->table = f->other_table;
+    f->other_table = old;
+    table_move(f, &old);
+    VEC_FREE(f->other_table);
+}
 
 /* The ids that begin at `n` values from this place on, some at a time. The first one of an id stays. */
 static void enter(Finder *f, u32 stream, u32 place, u32 n) {
@@ -61,7 +88,7 @@ static void enter(Finder *f, u32 stream, u32 place, u32 n) {
         for (u32 i = 0; i < m; i++) {
             id[i] = stream_id(g, place + i);
             hash[i] = hash_of(f, id[i]);
-            __builtin_prefetch(&f->table.v[(u32)hash[i] % SLOTS], 1);
+            __builtin_prefetch(&f->table.v[(u32)hash[i] & (f->table.n - 1)], 1);
         }
         for (u32 i = 0; i < m; i++, place++) {
             u32 *at = table_at(f, id[i], hash[i]);
@@ -87,6 +114,7 @@ static void make_after(Finder *f, Env *env, u32 stream, u32 n) {
     Stream *g = &f->streams.v[stream];
     u32 entered = g->values.n ? (u32)g->values.n - (values_of_id(g) - 1) : 0;
     values_after(f, env, g, n);
+    table_reserve(f, env, (u32)g->values.n - entered);
     enter(f, stream, g->from + entered, (u32)g->values.n - (values_of_id(g) - 1) - entered);
 }
 
@@ -94,6 +122,7 @@ static void make_before(Finder *f, Env *env, u32 stream, u32 n) {
     Stream *g = &f->streams.v[stream];
     values_before(f, env, g, n);
     g->from -= n;
+    table_reserve(f, env, n);
     enter(f, stream, g->from, n);
 }
 
@@ -118,7 +147,7 @@ static Found met(Finder *f, Env *env, u32 stream, u32 place) {
 }
 
 static int table_find(Finder *f, u64 id, u32 *stream, u32 *place) {
-    u32 at = id && f->streams.n ? *table_at(f, id, hash_of(f, id)) : 0;
+    u32 at = id && f->n_entered ? *table_at(f, id, hash_of(f, id)) : 0;
     if (!at)
         return 0;
     *stream = (at >> PLACE_BITS) - 1;
@@ -156,7 +185,6 @@ static u32 stream_add(Finder *f, Env *env, u32 kind, u32 resource) {
     Stream g = {.kind = (u8)kind, .met = 1, .number = f->n_numbers++, .resource = resource};
     g.from = g.highest = PLACE_FIRST;
     g.ahead = kind == GENERATOR_V8_DIGITS ? AHEAD_DIGITS : AHEAD_FIRST;
-    VEC_RESIZE(env, f->table, SLOTS);
     VEC_PUSH(env, f->streams, g);
     f->has_mt |= kind == GENERATOR_MT19937;
     f->has_v8 |= kind != GENERATOR_MT19937;
@@ -183,6 +211,7 @@ void stream_add_mt(Finder *f, Env *env, u32 resource, const MtKnown *words, u32 
     VEC_RESIZE(env, g->values, MT_N);
     for (u32 i = 0; i < MT_N; i++)
         g->values.v[i] = mt_temper(words[i].x);
+    table_reserve(f, env, MT_N);
     enter(f, stream, g->from, MT_N - 1);
     make_after(f, env, stream, more + g->ahead);
 }
@@ -237,6 +266,7 @@ void streams_free(Finder *f) {
         VEC_FREE(f->streams.v[i].values);
     VEC_FREE(f->streams);
     VEC_FREE(f->table);
+    VEC_FREE(f->other_table);
 }
 
 const Stream *stream_of(const Finder *f, u32 generator) {
