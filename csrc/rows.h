@@ -51,9 +51,9 @@ static void code_event(State *s, size_t row, const Place *span, u64 span_start, 
     u64 time = GIVEN(s->b.event_time, row);
     Clock *k = &s->clocks.v[path];
     if (s->t.schemas.v[s->t.paths.v[path].schema].has[OP_START]) {
-        u64 base[N_BASES] = {*last_time, span_start, span_end};
+        u64 base[N_EVENT_BASES] = {*last_time, span_start, span_end};
         code_grains(s, k, 1);
-        time = code_start(s, path, k, F_EVENT_TIME, base, *last_path ? 7 : 6, time);
+        time = code_start(s, path, k, F_EVENT_TIME, base, N_EVENT_BASES, *last_path ? 7 : 6, time);
         *last_time = time;
     }
     COLUMN(s->b.event_time, row, time);

@@ -53,7 +53,7 @@ typedef struct {
     Origin from;    /* of its id */
 } Trace;
 
-enum { N_BASES = 7, N_LENGTHS = 4 };
+enum { N_BASES = 7, N_EVENT_BASES = 3, N_LENGTHS = 4 };
 
 /* What the clocks of a path's spans or events did so far. */
 typedef struct {

@@ -41,13 +41,14 @@ static void code_grains(State *s, Clock *k, u32 n) {
     k->known = 1;
 }
 
-static u64 code_start(State *s, u32 path, Clock *k, u32 family, u64 *base, u32 available, u64 v) {
+/* n: how many bases there may be, a constant to the compiler. */
+TZ_INLINE u64 code_start(State *s, u32 path, Clock *k, u32 family, u64 *base, u32 n, u32 available, u64 v) {
     u32 g = k->grain[0];
-    bases_in_grains(base, N_BASES, g);
-    u32 at = cheapest(k->start_cost, available, N_BASES);
+    bases_in_grains(base, n, g);
+    u32 at = cheapest(k->start_cost, available, n);
     v = base[at] + code_signed(&s->coders[TIMES], path_context(&s->x, AT_START + at, family, path, at, SIGNED_CELLS),
                                in_grains(v, g) - base[at]);
-    learn_costs(k->start_cost, base, available, N_BASES, v);
+    learn_costs(k->start_cost, base, available, n, v);
     return v * grains[g];
 }
 
@@ -85,7 +86,7 @@ static void code_span_times(State *s, const Place *at, const u8 *has, u64 *start
             base[5] = own->first_start, available |= 32;
         if (at->again)
             base[6] = own->start, available |= 64;
-        *start = code_start(s, at->path, k, F_START, base, available, *start);
+        *start = code_start(s, at->path, k, F_START, base, N_BASES, available, *start);
         k->last_start = *start;
     }
     if (has[OP_END]) {
