@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.report import FileReport, machine, number, table
+from benchmarks.plots import GROWTH_PLOT, size_plot
+from benchmarks.report import DEFAULT, RESULTS, FileReport, machine
+from benchmarks.report_tables import number, table
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
@@ -19,14 +21,22 @@ SIZES = {
     "tracezip -3": "**tracezip**",
     "tracezip -9": "tracezip -9",
 }
-DEFAULT = "tracezip -3"
 
 
 def summary(reports: list[FileReport]) -> str:
     header = ["file", "", *SIZES.values(), "compress, × zstd -3", "decompress, × zstd -3"]
     described = ", ".join(f"{key} {value}" for key, value in machine().items())
+    drawn = [image(f"{report.name}: size against CPU", size_plot(report.name)) for report in reports]
+    drawn.append(image("cost and memory from 10,000 spans on", GROWTH_PLOT))
     intro = "Bytes per span, whole file; `*` only its beginning was measured. Speeds are CPU time on one thread beside"
-    return f"{intro}\nzstd -3 in the same run ({described}).\n\n{table(header, map(row, reports))}"
+    lines = [f"{intro}\nzstd -3 in the same run ({described}).", table(header, map(row, reports)), *filter(None, drawn)]
+    return "\n\n".join(lines)
+
+
+def image(text: str, name: str) -> str:
+    """Shown if this run, or one before it, has drawn it."""
+    path = RESULTS / name
+    return f"![{text}]({path.relative_to(README.parent)})" if path.exists() else ""
 
 
 def row(report: FileReport) -> list[str]:

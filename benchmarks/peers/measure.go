@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -49,7 +50,7 @@ func (r *result) again(create func() (codec, error), messages, parts [][]byte, i
 	if err != nil {
 		return err
 	}
-	runtime.GC()
+	debug.FreeOSMemory()
 	if once.DecodeS, once.DecodeMem, err = decodeOnce(create, parts); err != nil {
 		return err
 	}
