@@ -20,8 +20,9 @@ SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 BATCH_SPANS = 512  # what OpenTelemetry's batch processors export at a time by default
 LARGE_BATCH_SPANS = 8192  # and the Collector's
 
-# Field numbers of opentelemetry/proto/trace/v1/trace.proto, the only ones that matter for cutting.
+# Field numbers of opentelemetry/proto/trace/v1/trace.proto, the only ones that matter here.
 RESOURCE_SPANS, SCOPE_SPANS, SPANS = 1, 2, 2
+TRACE_ID, SPAN_NAME = 1, 5
 
 SpanInContext = tuple[bytes, bytes, bytes]  # what else its ResourceSpans says, what else its ScopeSpans says, the span
 

@@ -133,26 +133,35 @@ def decompress(codec: str, source: BinaryIO, expected: Iterator[bytes]) -> float
 
 
 def one_measurement(base: Any, codec: str, n_spans: int) -> dict[str, Any]:
-    warm_up(base, codec)
-    found = min(costs(base, codec, n_spans) for _ in range(1 if n_spans > ONCE_FROM else RUNS))
-    names = ("compress_s", "decompress_s", "raw_bytes", "stored_bytes", "compress_peak", "decompress_peak")
-    return {"n_spans": sum(spans_in(base, n_spans)), **dict(zip(names, found, strict=True))}
+    """The times of the fastest run; the peaks of the first, since later ones find memory that this one has left."""
+    warm_up(codec)
+    runs = [costs(base, codec, n_spans) for _ in range(1 if n_spans > ONCE_FROM else RUNS)]
+    found = {name: min(run[name] for run in runs) for name in ("compress_s", "decompress_s")}
+    return {"n_spans": sum(spans_in(base, n_spans)), **runs[0], **found}
 
 
-def warm_up(base: Any, codec: str) -> None:
+def warm_up(codec: str) -> None:
     """What happens once in a process, such as imports, is no cost of spans."""
-    costs(base, codec, 1)
+    with tempfile.TemporaryFile() as file:
+        compress(codec, iter([b""]), file)
+        file.seek(0)
+        decompress(codec, file, iter([b""]))
 
 
-def costs(base: Any, codec: str, n_spans: int) -> tuple[float, float, int, int, int | None, int | None]:
+def costs(base: Any, codec: str, n_spans: int) -> dict[str, Any]:
     with tempfile.TemporaryFile() as file:
         before = peak.reset()
         compress_s, raw_bytes = compress(codec, grow(base, n_spans), file)
-        compress_peak, stored_bytes = peak.since(before), file.tell()
+        found: dict[str, Any] = {
+            "raw_bytes": raw_bytes,
+            "stored_bytes": file.tell(),
+            "compress_peak": peak.since(before),
+        }
         file.seek(0)
         before = peak.reset()
         decompress_s = decompress(codec, file, grow(base, n_spans))
-        return compress_s, decompress_s, raw_bytes, stored_bytes, compress_peak, peak.since(before)
+        found |= {"compress_s": compress_s, "decompress_s": decompress_s, "decompress_peak": peak.since(before)}
+        return found
 
 
 def spans_in(base: Any, n_spans: int) -> Iterator[int]:

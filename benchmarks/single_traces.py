@@ -18,12 +18,11 @@ import zstandard
 
 from benchmarks.child import load, run_module, save
 from benchmarks.codecs import WithDictionary, train
-from benchmarks.data import SpanInContext, TraceFile, children, join_spans, spans_of
+from benchmarks.data import TRACE_ID, SpanInContext, TraceFile, children, join_spans, spans_of
 from benchmarks.measure import NotExactError
 
 MAX_TRACES = 1000  # spread evenly over the file
 RUNS = 3  # of each trace; the fastest counts
-TRACE_ID = 1
 CODECS = ("zstd -3", "zstd -3, dictionary", "tracezip -1", "tracezip -3")
 
 OneMessage = Callable[[bytes], bytes]
