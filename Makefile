@@ -66,6 +66,6 @@ format: $(INSTALLED)
 	$(BIN)/clang-format -i csrc/*.c csrc/*.h
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks benchmarks/.cache
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	rm -f tracezip/*.so tracezip/_native.c
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

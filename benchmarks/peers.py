@@ -19,7 +19,7 @@ from benchmarks.data import TraceFile, join_stream
 from benchmarks.measure import Measurement
 
 SOURCE = Path(__file__).resolve().parent / "peers"
-CACHE = Path(__file__).resolve().parent / ".cache"
+CACHE = Path(__file__).resolve().parent.parent / ".benchmarks" / "peers"  # ignored by git; make clean removes it
 NAMES = {"stef": "STEF + zstd", "stef-sorted": "STEF + zstd, sorted", "otel-arrow": "OTel-Arrow + zstd"}
 NOTES = {
     "STEF + zstd": "one stream, a frame per batch; some fields lost; decoded to its own records, not to OTLP",
@@ -37,9 +37,9 @@ def build() -> Path:
     """The program for the sources as they are, from the cache if it was built before."""
     if not shutil.which("go"):
         raise PeerError("Go is not installed (1.24 or newer is needed)")
-    program = CACHE / f"peers-{fingerprint()}"
+    program = CACHE / fingerprint()
     if not program.exists():
-        CACHE.mkdir(exist_ok=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
         run(["go", "build", "-mod=readonly", "-trimpath", "-o", str(program), "."], BUILD_SECONDS, cwd=SOURCE)
     return program
 
