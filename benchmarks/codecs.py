@@ -130,6 +130,18 @@ def brotli_decompress(parts: Parts) -> Parts:
     return [brotli.decompress(part) for part in parts]
 
 
+def zpaq_compress(parts: Parts) -> Parts:
+    import zpaq
+
+    return [zpaq.compress(part, level=5, threads=1, verify=True) for part in parts]
+
+
+def zpaq_decompress(parts: Parts) -> Parts:
+    import zpaq
+
+    return [zpaq.decompress(part, verify=True, threads=1) for part in parts]
+
+
 def parquet_flat(file: TraceFile) -> Any:
     from benchmarks import parquet
 
@@ -260,6 +272,7 @@ CODECS = (
     zstd(19, "file", max_bytes=40 * MIB),
     Codec("xz -9", "file", as_stream, xz_compress, xz_decompress, max_bytes=24 * MIB),
     Codec("brotli 11", "file", as_stream, brotli_compress, brotli_decompress, max_bytes=4 * MIB, needs="brotli"),
+    Codec("zpaq -m5", "file", as_stream, zpaq_compress, zpaq_decompress, max_bytes=4 * MIB, needs="zpaq"),
     parquet("Parquet, zstd -19", parquet_flat, 19, "one row per span, sorted by service, name and start"),
     parquet("Parquet by trace, zstd -3", parquet_traces, 3, "one row per trace with its spans, as Tempo does"),
     *(tracezip_file(level) for level in LEVELS),

@@ -22,7 +22,8 @@ SOURCE = Path(__file__).resolve().parent / "peers"
 CACHE = Path(__file__).resolve().parent.parent / ".benchmarks" / "peers"  # ignored by git; make clean removes it
 NAMES = {"stef": "STEF + zstd", "stef-sorted": "STEF + zstd, sorted", "otel-arrow": "OTel-Arrow + zstd"}
 NOTES = {
-    "STEF + zstd": "one stream, a frame per batch; some fields lost; decoded to its own records, not to OTLP",
+    "STEF + zstd": "one stream, a frame per batch, ids as hex text (its own converter from OTLP); some fields lost; "
+    "decoded to its own records, not to OTLP",
     "STEF + zstd, sorted": "the same, with spans sorted in each batch: order lost",
     "OTel-Arrow + zstd": "one stream, each record batch in zstd; order lost; decoded to objects, not to OTLP bytes",
 }

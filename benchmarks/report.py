@@ -22,7 +22,7 @@ from benchmarks.single_traces import TraceFigures
 from benchmarks.threads import Speedup
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PACKAGES = ("tracezip", "zstandard", "numpy", "pyarrow", "brotli")
+PACKAGES = ("tracezip", "zstandard", "numpy", "pyarrow", "brotli", "zpaq")
 DEFAULT = "tracezip -3"
 SCHEMA = 2  # of latest.json
 
