@@ -16,7 +16,6 @@ GENERAL, COLUMNS, OURS = "general-purpose", "columnar", "tracezip"
 LOOKS = {GENERAL: ("#767676", "s"), COLUMNS: ("#c25700", "^"), OURS: ("#0b5cad", "o")}
 PANELS = (("file", "whole file"), ("512", "batches of 512 spans"))
 FOOTNOTE = "STEF and OTel-Arrow: streams. * measured on the file's beginning only. Lower left is better."
-FILE_COLOURS = ("#0b5cad", "#c25700", "#2c7a3f", "#8a3d9c", "#767676")
 LABEL_OFFSETS = [(6, 5), (6, -11), (-6, 5), (-6, -11), (0, 9), (0, -15), (9, 0), (-9, 0), (6, 16), (-6, 16), (6, -22)]
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "tracezip",  # the same plot is the same file
@@ -160,32 +159,52 @@ def shared_area(one: Any, other: Any) -> float:
     return float(max(width, 0) * max(height, 0))
 
 
-GROWTH_LINES: tuple[tuple[str, Callable[[Growth], float]], ...] = (
-    ("CPU µs per span to compress", lambda found: found.compress_s * 1e6 / found.n_spans),
-    ("CPU µs per span to decompress", lambda found: found.decompress_s * 1e6 / found.n_spans),
-    ("MB of memory to compress, peak", lambda found: (found.compress_peak or 0) / 1e6),
+GROWTH_ROWS: tuple[tuple[str, Callable[[Growth], float]], ...] = (
+    ("µs CPU/span, compress (log)", lambda found: found.compress_s * 1e6 / found.n_spans),
+    ("µs CPU/span, decompress (log)", lambda found: found.decompress_s * 1e6 / found.n_spans),
+    ("peak MB, compress (log)", lambda found: (found.compress_peak or 0) / 1e6),
 )
-GROWTH_CODECS = {"tracezip -3": "-", "zstd -3": ":", "STEF + zstd": "--"}
+GROWTH_TITLE = (
+    "Spans repeated with new ids and later times, a message at a time\n"
+    "(memory: STEF and OTel-Arrow were made to keep all of their output in it, the others write to disk)"
+)
+GROWTH_CODECS = {
+    "tracezip -3": ("#0b5cad", "o"),
+    "zstd -3": ("#767676", "s"),
+    "STEF + zstd": ("#c25700", "^"),
+    "OTel-Arrow + zstd": ("#8a3d9c", "v"),
+}
 
 
 def draw_growth(reports: list[FileReport], path: Path) -> None:
+    """One column of panels for each file, one row for each of `GROWTH_ROWS`."""
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
-    figure.suptitle("The same spans again and again, with new ids and later times, a message at a time")
-    for axes, (title, value) in zip(panels, GROWTH_LINES, strict=True):
-        for colour, report in zip(FILE_COLOURS, (r for r in reports if r.growth), strict=False):
-            for codec, line in GROWTH_CODECS.items():
-                found = [growth for growth in report.growth if growth.codec == codec]
-                label = f"{report.name}, {codec}"
-                axes.plot(
-                    [g.n_spans for g in found], list(map(value, found)), line, c=colour, marker="o", ms=4, label=label
-                )
-        axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel("spans (log scale)")
-        axes.set_ylabel(title)
-        axes.grid(True, color="#e4e4e4", linewidth=0.6)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    grown = [report for report in reports if report.growth]
+    n_rows = len(GROWTH_ROWS)
+    figure, panels = plt.subplots(
+        n_rows, len(grown), figsize=(12, 8), squeeze=False, sharex=True, sharey="row", layout="constrained"
+    )
+    figure.suptitle(GROWTH_TITLE, fontsize=10)
+    for (title, value), line in zip(GROWTH_ROWS, panels, strict=True):
+        line[0].set_ylabel(title)
+        for axes, report in zip(line, grown, strict=True):
+            growth_lines(axes, report, value)
+        line[0].set_yscale("log")
+        line[0].yaxis.set_major_formatter(lambda shown, _: f"{shown:g}")
+    for top, bottom, report in zip(panels[0], panels[-1], grown, strict=True):
+        top.set_title(report.name, fontsize=10)
+        bottom.set_xscale("log")
+        bottom.set_xlabel("spans (log scale)")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     save(figure, path)
+
+
+def growth_lines(axes: Any, report: FileReport, value: Callable[[Growth], float]) -> None:
+    for codec, (colour, marker) in GROWTH_CODECS.items():
+        found = [growth for growth in report.growth if growth.codec == codec]
+        if found:
+            spans = [growth.n_spans for growth in found]
+            axes.plot(spans, list(map(value, found)), c=colour, marker=marker, ms=4, label=codec)
+    axes.grid(True, color="#e4e4e4", linewidth=0.6)

@@ -16,7 +16,7 @@ SPEEDUPS_INTRO = "Two threads against one, by the clock on the wall, compressing
 GROWTH_INTRO = """\
 Growth: the file's first 100,000 spans (or all), repeated with new ids, later times and new UUIDs, everything else the
 same; a message at a time to a file on disk. Ids are as random ones: no id generator's arithmetic helps.
-*peak*: memory beyond what was in use before."""
+*peak*: memory beyond what was in use before; that of STEF and OTel-Arrow has all of their output in it, too."""
 
 
 def number(value: float) -> str:
