@@ -13,7 +13,7 @@ NATIVE := $(wildcard csrc/*.c csrc/*.h tracezip/*.pyx tracezip/*.pxd)
 help:
 	@echo "make demo         compress a real sample, compare with gzip and zstd, show a trace"
 	@echo "make test         run the tests"
-	@echo "make bench        all sizes and speeds, tables and plots (TRACEZIP_DATA names a folder of *.otlp.zst; half an hour)"
+	@echo "make bench        all sizes and speeds, tables and plots (TRACEZIP_DATA names a folder of *.otlp.zst; 20 min)"
 	@echo "make bench-quick  the same on the bundled sample, in a minute"
 	@echo "make bench-suite  the same codecs through pytest-benchmark"
 	@echo "make lint types   check style, formatting and types; make format applies the style"
