@@ -8,12 +8,13 @@ BUILT := $(VENV)/.tracezip-built
 NATIVE := $(wildcard csrc/*.c csrc/*.h tracezip/*.pyx tracezip/*.pxd)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench bench-suite lint types format clean
+.PHONY: help build demo test bench bench-quick bench-suite lint types format clean
 
 help:
 	@echo "make demo         compress a real sample, compare with gzip and zstd, show a trace"
 	@echo "make test         run the tests"
-	@echo "make bench        print the table of sizes and speeds (TRACEZIP_DATA names a folder of *.otlp.zst)"
+	@echo "make bench        all sizes and speeds, tables and plots (TRACEZIP_DATA names a folder of *.otlp.zst; 20 min)"
+	@echo "make bench-quick  the same on the bundled sample, in a minute"
 	@echo "make bench-suite  the same codecs through pytest-benchmark"
 	@echo "make lint types   check style, formatting and types; make format applies the style"
 	@echo "make clean        remove the environment and everything built"
@@ -41,8 +42,12 @@ demo: $(BUILT)
 test: $(BUILT)
 	$(BIN)/python -m pytest
 
+# BENCH=--readme puts the figures into README.md too; python -m benchmarks --help lists what else there is.
 bench: $(BUILT)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-quick: $(BUILT)
+	$(BIN)/python -m benchmarks --quick $(BENCH)
 
 bench-suite: $(BUILT)
 	$(BIN)/python -m pytest benchmarks

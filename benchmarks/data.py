@@ -18,9 +18,11 @@ import zstandard
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 BATCH_SPANS = 512  # what OpenTelemetry's batch processors export at a time by default
+LARGE_BATCH_SPANS = 8192  # and the Collector's
 
-# Field numbers of opentelemetry/proto/trace/v1/trace.proto, the only ones that matter for cutting.
+# Field numbers of opentelemetry/proto/trace/v1/trace.proto, the only ones that matter here.
 RESOURCE_SPANS, SCOPE_SPANS, SPANS = 1, 2, 2
+TRACE_ID, SPAN_NAME = 1, 5
 
 SpanInContext = tuple[bytes, bytes, bytes]  # what else its ResourceSpans says, what else its ScopeSpans says, the span
 
@@ -44,12 +46,17 @@ class TraceFile:
     @cached_property
     def stream(self) -> bytes:
         """The whole file as one byte string, length prefixes included, so that every codec gives the messages back."""
-        return b"".join(len(message).to_bytes(4, "big") + message for message in self.messages)
+        return join_stream(self.messages)
 
     @cached_property
     def batches(self) -> list[bytes]:
         """The same spans in the same order, 512 to a message."""
         return list(rebatch(self.messages))
+
+    @cached_property
+    def large_batches(self) -> list[bytes]:
+        """The same, 8,192 to a message."""
+        return list(rebatch(self.messages, LARGE_BATCH_SPANS))
 
     def prefix(self, max_bytes: int) -> TraceFile:
         """The file itself if it is small enough, else its first messages, or the first batches of a huge message."""
@@ -77,6 +84,10 @@ def read_file(path: Path) -> TraceFile:
         with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as reader:
             data = reader.read()
     return TraceFile(file_name(path), list(split_stream(data)))
+
+
+def join_stream(messages: list[bytes]) -> bytes:
+    return b"".join(len(message).to_bytes(4, "big") + message for message in messages)
 
 
 def split_stream(data: bytes) -> Iterator[bytes]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.report import FileReport, machine, number, table
+from benchmarks.plots import GROWTH_PLOT, size_plot
+from benchmarks.report import DEFAULT, RESULTS, FileReport, machine
+from benchmarks.report_tables import number, table
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
@@ -19,14 +21,45 @@ SIZES = {
     "tracezip -3": "**tracezip**",
     "tracezip -9": "tracezip -9",
 }
-DEFAULT = "tracezip -3"
+
+
+BATCH_SIZES = {
+    "zstd -3": "zstd -3",
+    "zstd -3, dictionary": "zstd -3, dictionary",
+    "tracezip -3": "**tracezip**",
+    "STEF + zstd": "STEF, stream",
+    "OTel-Arrow + zstd": "OTel-Arrow, stream",
+    "tracezip -3, stream": "**tracezip, stream**",
+}
 
 
 def summary(reports: list[FileReport]) -> str:
-    header = ["file", "", *SIZES.values(), "compress, × zstd -3", "decompress, × zstd -3"]
     described = ", ".join(f"{key} {value}" for key, value in machine().items())
     intro = "Bytes per span, whole file; `*` only its beginning was measured. Speeds are CPU time on one thread beside"
-    return f"{intro}\nzstd -3 in the same run ({described}).\n\n{table(header, map(row, reports))}"
+    parts = [f"{intro}\nzstd -3 in the same run ({described}).", file_table(reports)]
+    parts += ["Bytes per span in batches of 512, each on its own or as a stream:", batch_table(reports)]
+    return "\n\n".join([*parts, *images(reports)])
+
+
+def file_table(reports: list[FileReport]) -> str:
+    return table(["file", "", *SIZES.values(), "compress, × zstd -3", "decompress, × zstd -3"], map(row, reports))
+
+
+def batch_table(reports: list[FileReport]) -> str:
+    rows = ([r.name, f"{r.n_spans:,} spans", *(size(r, codec, "512") for codec in BATCH_SIZES)] for r in reports)
+    return table(["file", "", *BATCH_SIZES.values()], rows)
+
+
+def images(reports: list[FileReport]) -> list[str]:
+    drawn = [image(f"{report.name}: size against CPU", size_plot(report.name)) for report in reports]
+    drawn.append(image("cost and memory from 10,000 spans on", GROWTH_PLOT))
+    return [line for line in drawn if line]
+
+
+def image(text: str, name: str) -> str:
+    """Shown if this run, or one before it, has drawn it."""
+    path = RESULTS / name
+    return f"![{text}]({path.relative_to(README.parent)})" if path.exists() else ""
 
 
 def row(report: FileReport) -> list[str]:
@@ -35,8 +68,8 @@ def row(report: FileReport) -> list[str]:
     return [report.name, spans, *sizes, speed(report, "compress_s"), speed(report, "decompress_s")]
 
 
-def size(report: FileReport, codec: str) -> str:
-    measured = report.find(codec, "file")
+def size(report: FileReport, codec: str, unit: str = "file") -> str:
+    measured = report.find(codec, unit)
     return f"{measured.bytes_per_span:.1f}{'*' if measured.is_prefix else ''}" if measured else ""
 
 

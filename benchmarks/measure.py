@@ -1,4 +1,4 @@
-"""Verify, then time: CPU seconds of this process on one thread, the best of several runs."""
+"""Verify, then time: CPU seconds of this process, the best of several runs, and the peak of its memory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from benchmarks import peak
 from benchmarks.codecs import Codec
 from benchmarks.data import TraceFile
 
@@ -15,6 +16,17 @@ MIN_SECONDS = 0.2  # short runs are repeated until they have taken this long tog
 DEFAULT_REPEAT = 3
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one codec made of its data. Sizes in bytes, times in CPU seconds."""
+
+    stored_bytes: int
+    compress_s: float
+    decompress_s: float
+    compress_peak: int | None = None  # memory beyond what was in use before, the input among it
+    decompress_peak: int | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,15 @@ class Measurement:
     compress_s: float
     decompress_s: float
     is_prefix: bool
+    compress_peak: int | None = None
+    decompress_peak: int | None = None
+    parse_s: float | None = None  # the part of compress_s that goes from OTLP bytes to the objects a codec takes
+
+    @classmethod
+    def of(cls, cost: Cost, codec: Codec, part: TraceFile, *, is_prefix: bool) -> Measurement:
+        about = (part.name, codec.name, codec.unit, part.n_spans, part.n_bytes)
+        times = (cost.stored_bytes, cost.compress_s, cost.decompress_s)
+        return cls(*about, *times, is_prefix, cost.compress_peak, cost.decompress_peak)
 
     @property
     def bytes_per_span(self) -> float:
@@ -48,32 +69,29 @@ class Measurement:
 
 
 class NotExactError(Exception):
-    """A codec gave back something else than went in; it is not worth timing."""
+    """A codec gave back something else than went in, or nothing; it is not worth timing."""
 
 
-def measure(codec: Codec, file: TraceFile, *, repeat: int = DEFAULT_REPEAT, full: bool = False) -> Measurement:
-    is_slow = codec.max_bytes is not None
-    part = file if full or codec.max_bytes is None else file.prefix(codec.max_bytes)
-    data = codec.prepare(part)
+def part_for(codec: Codec, file: TraceFile, full: bool = False) -> TraceFile:
+    """What a codec is measured on: the file, or the beginning of it where the codec is slow."""
+    return file if full or codec.max_bytes is None else file.prefix(codec.max_bytes)
+
+
+def measure_prepared(codec: Codec, data: Any, repeat: int) -> Cost:
+    gc.collect()
+    before = peak.reset()
     stored, compress_s = time_once(lambda: codec.compress(data))
+    compress_peak = peak.since(before)
+    before = peak.reset()
     restored, decompress_s = time_once(lambda: codec.decompress(stored))
+    decompress_peak = peak.since(before)
     if restored != data:
-        raise NotExactError(f"{codec.name} per {codec.unit} does not give {file.name} back")
+        raise NotExactError(f"{codec.name} per {codec.unit} does not give its input back")
     del restored
-    if not is_slow:
+    if codec.max_bytes is None:
         compress_s = best_of(repeat, lambda: codec.compress(data))
         decompress_s = best_of(repeat, lambda: codec.decompress(stored))
-    return Measurement(
-        file=file.name,
-        codec=codec.name,
-        unit=codec.unit,
-        n_spans=part.n_spans,
-        raw_bytes=part.n_bytes,
-        stored_bytes=sum(map(len, stored)),
-        compress_s=compress_s,
-        decompress_s=decompress_s,
-        is_prefix=part is not file,
-    )
+    return Cost(codec.stored_bytes(stored), compress_s, decompress_s, compress_peak, decompress_peak)
 
 
 def time_once(run: Callable[[], Result]) -> tuple[Result, float]:

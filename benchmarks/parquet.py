@@ -1,4 +1,4 @@
-"""Spans as a flat Parquet file, the way data lakes keep them: sorted by service, name and start, one row per span.
+"""Spans as a Parquet file: flat, as data lakes keep them, sorted by service, name and start; or one row per trace.
 
 What is kept: every column below. What is lost: the order of spans, their batches, the types of attribute values (all
 are text here) and whatever the columns do not name. So its size is a lower bound for what this layout would need.
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
@@ -42,7 +43,6 @@ COLUMNS = {
 SORT_ORDER = [("service_name", "ascending"), ("span_name", "ascending"), ("start_ns", "ascending")]
 DELTA_CODED = ("start_ns", "duration_ns")
 PLAIN = (*DELTA_CODED, "trace_id", "span_id", "parent_span_id")
-LEVEL = 19
 
 
 def flat_table(file: TraceFile) -> pa.Table:
@@ -56,15 +56,26 @@ def flat_table(file: TraceFile) -> pa.Table:
     return pa.concat_tables(parts).sort_by(SORT_ORDER).combine_chunks()
 
 
-def write(table: pa.Table) -> bytes:
+def trace_table(file: TraceFile) -> pa.Table:
+    """One row per trace: its id, and a list of its spans in the order of their starts."""
+    spans = flat_table(file).sort_by([("trace_id", "ascending"), ("start_ns", "ascending")]).combine_chunks()
+    runs = pc.run_end_encode(spans["trace_id"].combine_chunks())
+    starts = pa.concat_arrays([pa.array([0], pa.int32()), runs.run_ends.cast(pa.int32())])
+    rest = spans.drop_columns(["trace_id"])
+    structs = pa.StructArray.from_arrays([column.combine_chunks() for column in rest.columns], fields=list(rest.schema))
+    return pa.table({"trace_id": runs.values, "spans": pa.ListArray.from_arrays(starts, structs)})
+
+
+def write(table: pa.Table, level: int) -> bytes:
     target = io.BytesIO()
+    prefix = "spans.list.element." if "spans" in table.column_names else ""
     pq.write_table(
         table,
         target,
         compression="zstd",
-        compression_level=LEVEL,
-        use_dictionary=[name for name in leaf_names() if name not in PLAIN],
-        column_encoding=dict.fromkeys(DELTA_CODED, "DELTA_BINARY_PACKED"),
+        compression_level=level,
+        use_dictionary=[prefix + name for name in leaf_names() if name not in PLAIN],
+        column_encoding={prefix + name: "DELTA_BINARY_PACKED" for name in DELTA_CODED},
     )
     return target.getvalue()
 

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import peers, report_tables
 from benchmarks.codecs import BASELINE, CODECS
 from benchmarks.data import TraceFile
+from benchmarks.growth import Growth
 from benchmarks.measure import Measurement
+from benchmarks.report_tables import megabytes, number, table
+from benchmarks.single_traces import TraceFigures
+from benchmarks.threads import Speedup
 
 RESULTS = Path(__file__).resolve().parent / "results"
-PACKAGES = ("tracezip", "zstandard", "numpy", "pyarrow", "brotli")
-SCHEMA = 1  # of latest.json
+PACKAGES = ("tracezip", "zstandard", "numpy", "pyarrow", "brotli", "zpaq")
+DEFAULT = "tracezip -3"
+SCHEMA = 2  # of latest.json
 
 HEADER = (
-    "codec", "each", "bytes/span", "ratio", "ratio to JSON",
-    "MB/s in", "× zstd", "µs/span in", "MB/s out", "× zstd", "µs/span out",
+    "codec", "each", "bytes/span", "ratio", "ratio to JSON", "MB/s in", "× zstd", "µs/span in",
+    "MB/s out", "× zstd", "µs/span out", "MB peak in", "MB peak out",
 )  # fmt: skip
 
 LEGEND = """\
-*each*: what is compressed on its own: the whole file, each message as exported, or each batch of 512 spans.
+*each*: what is compressed on its own: the whole file, each message as exported, or each batch of 512 or 8,192 spans;
+*stream*: the same, with what was sent before known to the receiver.
 *ratio*: OTLP protobuf bytes over stored bytes; *to JSON*: OTLP JSON bytes (of a large file estimated from its
 beginning) over stored bytes.
 *in* is compressing, *out* decompressing, both in CPU time of one thread, best of several runs, per megabyte or span of
 OTLP protobuf; *× zstd*: the speed over that of zstd -3 on the whole file, in the same run.
-Every codec gave its input back before it was timed.
+*peak*: the most memory of a process that does only this, beyond what it used before, the input among it: so the output
+counts, and where a whole file is one input or output, most of it may be that.
+Every codec gave its input back before it was timed (of STEF and OTel-Arrow, which lose the order of spans and some
+fields: ids, names, times and numbers of attributes and events of every span).
 `*`: a slow codec, measured once, on the first messages or batches of the file only (`--full` measures all)."""
 
 
@@ -43,6 +55,10 @@ class FileReport:
     raw_bytes: int
     json_bytes: int
     measurements: list[Measurement] = field(default_factory=list)
+    traces: list[TraceFigures] = field(default_factory=list)
+    speedups: list[Speedup] = field(default_factory=list)
+    growth: list[Growth] = field(default_factory=list)
+    id_bytes: int | None = None  # of tracezip's default: its sections `ids` and `binary`
 
     @classmethod
     def of(cls, file: TraceFile, json_bytes: int) -> FileReport:
@@ -62,11 +78,14 @@ class FileReport:
 
 
 def machine() -> dict[str, str]:
+    installed = {package: found for package in PACKAGES if (found := package_version(package))}
     return {
-        "processor": processor(),
+        "processor": f"{processor()}, {os.cpu_count()} logical",
         "system": f"{platform.system()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-    } | {package: installed for package in PACKAGES if (installed := package_version(package))}
+        **installed,
+        **peers.versions(),
+    }
 
 
 def processor() -> str:
@@ -103,20 +122,36 @@ def as_markdown(reports: list[FileReport], skipped: list[str]) -> str:
 
 
 def notes() -> Iterator[str]:
-    noted = {codec.name: codec.note for codec in CODECS if codec.note}
+    noted = {codec.name: codec.note for codec in CODECS if codec.note} | peers.NOTES
     yield from (f"{name}: {note}." for name, note in noted.items())
 
 
 def file_section(report: FileReport) -> str:
     title = f"## {report.name}: {report.n_spans:,} spans in {report.n_messages:,} messages, {report.raw_bytes:,} bytes"
-    return f"{title}\n\n{table(HEADER, (cells(m, report) for m in report.measurements))}"
+    parts = [title, table(HEADER, (cells(m, report) for m in report.measurements)), id_note(report)]
+    parts += [report_tables.traces(report.traces), report_tables.speedups(report.speedups)]
+    return "\n\n".join(filter(None, [*parts, report_tables.growth(report.growth)]))
+
+
+def id_note(report: FileReport) -> str:
+    """How much of the default's size is ids and other binary that nothing foretold."""
+    measured = report.find(DEFAULT, "file")
+    if measured is None or report.id_bytes is None:
+        return ""
+    per_span = report.id_bytes / report.n_spans
+    rest = measured.bytes_per_span - per_span
+    return (
+        f"Of {DEFAULT}'s {measured.bytes_per_span:.2f} bytes per span, {per_span:.2f} are its sections `ids` and "
+        f"`binary` (ids, UUIDs and hex digits that nothing foretold, raw); so it spends {rest:.2f} on the rest."
+    )
 
 
 def cells(measured: Measurement, report: FileReport) -> list[str]:
     mark = " *" if measured.is_prefix else ""
     sizes = (measured.bytes_per_span, measured.ratio, measured.ratio * report.json_per_raw)
     row = [measured.codec + mark, measured.unit, *(f"{size:.2f}" for size in sizes)]
-    return row + speed(measured, report, "compress_s") + speed(measured, report, "decompress_s")
+    row += speed(measured, report, "compress_s") + speed(measured, report, "decompress_s")
+    return [*row, megabytes(measured.compress_peak), megabytes(measured.decompress_peak)]
 
 
 def speed(measured: Measurement, report: FileReport, direction: str) -> list[str]:
@@ -128,29 +163,21 @@ def speed(measured: Measurement, report: FileReport, direction: str) -> list[str
     return [number(mb_per_s), relative, number(measured.us_per_span(seconds))]
 
 
-def number(value: float) -> str:
-    """Three digits that mean something: 1234, 123, 12.3, 1.23, 0.123, 0.0123."""
-    whole_digits = len(str(int(value))) if value >= 1 else 0
-    return f"{value:.{max(3 - whole_digits, 0)}f}" if value >= 0.1 else f"{value:.3g}"
+def write_results(reports: list[FileReport], skipped: list[str], folder: Path = RESULTS) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "latest.json").write_text(as_json(reports, skipped), encoding="utf-8")
+    (folder / "latest.md").write_text(as_markdown(reports, skipped), encoding="utf-8")
+    for name in ("measurements", "traces", "speedups", "growth"):
+        rows = [asdict(row) for report in reports for row in getattr(report, name)]
+        write_csv(rows, folder / f"{name}.csv")
 
 
-def table(header: Iterable[str], rows: Iterable[list[str]]) -> str:
-    """A Markdown table whose columns also line up in a terminal; the first two columns are text, the others numbers."""
-    lines = [list(header), *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rule = ["-" * width if index < 2 else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
-    return "\n".join(table_line(line, widths) for line in [lines[0], rule, *lines[1:]])
-
-
-def table_line(line: list[str], widths: list[int]) -> str:
-    padded = (
-        cell.ljust(width) if i < 2 else cell.rjust(width)
-        for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-    )
-    return "| " + " | ".join(padded) + " |"
-
-
-def write_results(reports: list[FileReport], skipped: list[str]) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.json").write_text(as_json(reports, skipped), encoding="utf-8")
-    (RESULTS / "latest.md").write_text(as_markdown(reports, skipped), encoding="utf-8")
+def write_csv(rows: list[dict[str, Any]], path: Path) -> None:
+    """One line per measurement, bytes and seconds as they are; no file where nothing was measured."""
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    with path.open("w", encoding="utf-8", newline="") as target:
+        writer = csv.DictWriter(target, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
