@@ -4,9 +4,9 @@ It is slow, and short: an example for somebody who writes a decoder in another l
 messages of an archive. What is wrong with one is a ValueError that says what, and the offset of the frame at fault.
 """
 
-from array import array
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
@@ -274,15 +274,65 @@ def unzstd(frame: bytes, size: int) -> bytes:
     return data
 
 
-# -------------------------------------------------------------------------------------------------------- range coder
+# ------------------------------------------------------------------------------------------------------ entropy coder
+
+
+class Bit:
+    """An adaptive bit."""
+
+    def __init__(self) -> None:
+        self.p, self.n = 1 << 21, 0  # the probability of a 1, in units of 2^-22; how many bits it has seen
+
+    def symbol(self, slot: int) -> tuple[int, int, int]:
+        """The value in whose interval a slot lies, its start and its frequency."""
+        p = self.p >> 7 or 1
+        return (1, 0, p) if slot < p else (0, p, 32_768 - p)
+
+    def learn(self, bit: int) -> None:
+        self.p += ((0x3FFFFF if bit else 0) - self.p) * (131_072 // (2 * self.n + 3)) >> 16
+        self.n = min(self.n + 1, 63)
+
+
+class Nibble:
+    """An adaptive nibble; its first `m` values begin as probable as each other."""
+
+    def __init__(self, m: int) -> None:
+        each = (32_768 - 4 * (16 - m)) // m
+        self.start = [i * each if i < m else 32_768 - 4 * (16 - i) for i in range(17)]
+        self.n = 0  # how many values it has seen
+
+    def symbol(self, slot: int) -> tuple[int, int, int]:
+        v = bisect_right(self.start, slot) - 1
+        return v, self.start[v], self.start[v + 1] - self.start[v]
+
+    def learn(self, v: int) -> None:
+        rate = 65_536 // (self.n + 2) if self.n else 32_767
+        for i in range(1, 16):
+            goal = 4 * i if i <= v else 32_768 - 4 * (16 - i)
+            self.start[i] += (goal - self.start[i]) * rate >> 16
+        self.n = min(self.n + 1, 62)
 
 
 class Context:
-    """An array of adaptive bits."""
+    """An array of adaptive nibbles, and one of adaptive bits, made when they are asked for."""
 
-    def __init__(self, size: int) -> None:
-        self.p = array("I", [1 << 21]) * size  # the probability of a 1, in units of 2^-22
-        self.n = bytearray(size)  # how many bits it has seen
+    def __init__(self, m: int) -> None:
+        self.m = m  # values of its nibbles
+        self.nibbles: dict[int, Nibble] = {}
+        self.bits: dict[int, Bit] = {}
+
+    def nibble(self, i: int) -> Nibble:
+        if i not in self.nibbles:
+            self.nibbles[i] = Nibble(self.m)
+        return self.nibbles[i]
+
+    def bit(self, i: int) -> Bit:
+        if i not in self.bits:
+            self.bits[i] = Bit()
+        return self.bits[i]
+
+
+BIT_SIZE, NIBBLE_SIZE, SMALL_SIZE, PAIR_SIZE, SIGNED_SIZE = 1, 8, 16, 136, 152
 
 
 class Coded:
@@ -290,94 +340,89 @@ class Coded:
 
     def __init__(self, name: str, data: bytes, state: "State") -> None:
         self.name, self.data, self.state = name, data, state
-        self.range = 0xFFFFFFFF
-        self.code = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
-        self.at = 4
+        n = len(data)
+        self.at = n if n <= 4 else 3 if n % 2 else 4
+        self.x = int.from_bytes(data[: self.at], "little")
+
+    def used_up(self) -> bool:
+        return self.at == len(self.data) and self.x == 0
 
     def fill(self) -> None:
-        while self.range < 1 << 24:
-            self.range = self.range << 8 & 0xFFFFFFFF
-            byte = self.data[self.at] if self.at < len(self.data) else 0
-            self.code = (self.code << 8 | byte) & 0xFFFFFFFF
-            self.at += 1
+        if self.x < 65_536 and self.at < len(self.data):
+            self.x = self.x << 16 | int.from_bytes(self.data[self.at : self.at + 2], "little")
+            self.at += 2
 
-    def adaptive(self, c: Context, i: int) -> int:
-        p, n = c.p[i], c.n[i]
-        bound = (self.range >> 15) * (p >> 7 or 1)
-        if self.code < bound:
-            bit = 1
-            self.range = bound
-        else:
-            bit = 0
-            self.code -= bound
-            self.range -= bound
-        rate = 131072 // (2 * n + 3)
-        c.p[i] = p + (((0x3FFFFF if bit else 0) - p) * rate >> 16)
-        c.n[i] = min(n + 1, 63)
+    def adaptive(self, model: Bit | Nibble) -> int:
+        slot = self.x & 32_767
+        value, start, frequency = model.symbol(slot)
+        self.x = frequency * (self.x >> 15) + slot - start
+        model.learn(value)
         self.fill()
-        return bit
+        return value
 
     def raw(self, n: int) -> int:
         value = 0
         while n > 0:
             piece = min(n, 16)
-            self.range >>= piece
-            v = self.code // self.range
-            check(v < 1 << piece, f'damaged "{self.name}"')
-            self.code -= v * self.range
+            value = value << piece | self.x & ((1 << piece) - 1)
+            self.x >>= piece
             self.fill()
-            value = value << piece | v
             n -= piece
         return value
 
-    def tree_at(self, c: Context, offset: int, n: int) -> int:
-        node = 1
-        for _ in range(n):
-            node = 2 * node + self.adaptive(c, offset + node)
-        return node - (1 << n)
-
     def bit(self, family: int, a: int = 0, b: int = 0) -> int:
-        return self.adaptive(self.state.context(1, family, a, b), 0)
+        return self.adaptive(self.state.context(BIT_SIZE, family, a, b).bit(0))
 
-    def tree(self, n: int, family: int, a: int = 0, b: int = 0) -> int:
-        return self.tree_at(self.state.context(1 << n, family, a, b), 0, n)
+    def nibble(self, family: int, a: int = 0, b: int = 0) -> int:
+        return self.adaptive(self.state.context(NIBBLE_SIZE, family, a, b).nibble(0))
+
+    def pair_in(self, c: Context) -> int:
+        h = self.adaptive(c.nibble(0))
+        return 16 * h + self.adaptive(c.nibble(1 + h))
+
+    def pair(self, family: int, a: int = 0, b: int = 0) -> int:
+        return self.pair_in(self.state.context(PAIR_SIZE, family, a, b))
 
     def small(self, family: int, a: int = 0, b: int = 0) -> int:
-        c = self.state.context(64, family, a, b)
-        i = 0
-        while i < 32 and self.adaptive(c, i):
-            i += 1
-        check(i < 32, 'damaged "number"')
-        return (1 << i) + (self.tree_at(c, 32, i) if i <= 4 else self.raw(i)) - 1
+        c = self.state.context(SMALL_SIZE, family, a, b)
+        v = self.adaptive(c.nibble(0))
+        if v < 15:
+            return v
+        n = self.adaptive(c.nibble(1))
+        return 14 + (1 << n) + self.raw(n)
 
-    def wide_at(self, c: Context) -> int:
-        e = self.tree_at(c, 0, 6)
-        if e == 63:
-            return self.raw(64)
-        if e < 2:
-            return e
-        t = min(2, e - 1)
-        value = 1 << t | self.tree_at(c, 64 + 4 * e, t)
-        return value << (e - 1 - t) | self.raw(e - 1 - t)
+    def head(self, c: Context) -> int:
+        head = self.pair_in(c)
+        check(head < 252, 'damaged "number"')
+        return head
+
+    def number(self, head: int) -> int:
+        """The number that begins with this head."""
+        if head < 4:
+            return head
+        n = head // 4 - 1
+        return (4 + head % 4 << n) + self.raw(n)
 
     def wide(self, family: int, a: int = 0, b: int = 0) -> int:
-        return self.wide_at(self.state.context(320, family, a, b))
+        return self.number(self.head(self.state.context(PAIR_SIZE, family, a, b)))
 
     def signed(self, family: int, a: int = 0, b: int = 0) -> int:
         """A difference modulo 2^64."""
-        c = self.state.context(384, family, a, b)
-        s = self.wide_at(c)
-        if s and self.adaptive(c, 320 + min(s.bit_length(), 63)):
-            return -s & MASK
-        return s
+        c = self.state.context(SIGNED_SIZE, family, a, b)
+        head = self.head(c)
+        if head == 0:
+            return 0
+        minus = self.adaptive(c.bit(head // 16))
+        s = self.number(head)
+        return -s & MASK if minus else s
 
     def choice(self, n: int, damaged: str, family: int, a: int = 0, b: int = 0) -> int:
-        c = self.state.context(256, family, a, b)  # also if nothing is read
+        c = self.state.context(PAIR_SIZE, family, a, b)  # also if nothing is read
         if n < 2:
             return 0
         k = (n - 1).bit_length()
         t = min(k, 8)
-        r = self.tree_at(c, 0, t)
+        r = self.pair_in(c) if t > 4 else self.adaptive(c.nibble(1))
         r = r << (k - t) | self.raw(k - t)
         check(r < n, f'damaged "{damaged}"')
         return r
@@ -385,18 +430,23 @@ class Coded:
 
 # ---------------------------------------------------------------------------------------------------------- the state
 
-PATH2, PATH1, PATH0, RECENT2, RECENT1 = 0, 5, 10, 15, 20
-TRACE_HALF, TRACE_SAME, TRACE_NEXT, TRACE_NEW, TRACE_BACK = 25, 26, 27, 28, 29
-ID_OF_TRACE, OWN_AWAITED, OWN_RANK = 30, 31, 32
-PARENT_KNOWN, PARENT_SEEN, PARENT_RANK, PARENT_RANK_SEEN = 33, 34, 35, 36
-LINK_TRACE, LINK_BACK, LINK_KNOWN, LINK_SEEN, LINK_RANK = 37, 38, 39, 40, 41
-GRAIN, START_TIME, EVENT_TIME, LENGTH = 42, 43, 44, 45
-OF_TRACE, OF_PATH, OF_VALUE = 46, 47, 48
-HIT1, HIT2, KNOWN, CHOICE, NUMBER, ORDER = 49, 50, 51, 52, 53, 55
-EVENTS, LINKS, SPANS, SCOPES, MESSAGE = 56, 57, 58, 59, 60
-TEXT, TEXT_LENGTH, SKELETON, FIELD_NUMBER, FIELD_WIDTH = 61, 62, 63, 64, 66
-COUNT, STRING_KNOWN, STRING, CLASS, CLASS_NEW = 67, 68, 69, 70, 71
-SLOT_MODE, SLOT_CONDITION, SHAPE, SCHEMA, SAME, ATOM_KNOWN, ATOM, VALUE = 72, 73, 74, 75, 76, 77, 78, 79
+PATH, ANY_PATH, RECENT2, RECENT1 = 0, 5, 10, 15
+TRACE, TRACE_BACK, OWN, OWN_RANK, PARENT, PARENT_SEEN, PARENT_RANK = 20, 21, 22, 23, 24, 25, 26
+LINK_TRACE, LINK_BACK, LINK_KNOWN, LINK_SEEN, LINK_RANK = 27, 28, 29, 30, 31
+GRAIN, START_TIME, EVENT_TIME, LENGTH = 32, 33, 34, 35
+OF_TRACE, OF_PATH, OF_VALUE = 36, 37, 38
+HOLE, CHOICE, NUMBER, ORDER = 39, 40, 41, 43
+EVENTS, LINKS, SPANS, SCOPES, MESSAGE = 44, 45, 46, 47, 48
+TEXT, TEXT_LENGTH, SKELETON, FIELD_NUMBER, FIELD_WIDTH, UUID = 49, 50, 51, 52, 54, 55
+COUNT, STRING_KNOWN, STRING, CLASS, CLASS_NEW = 56, 57, 58, 59, 60
+SLOT_MODE, SLOT_CONDITION, SHAPE, SCHEMA, SAME, ATOM_KNOWN, ATOM, VALUE = 61, 62, 63, 64, 65, 66, 67, 68
+GENERATOR, TRACE_ID_TOLD, FROM, PROCESS, GENERATOR_RANK, POSITION = 69, 70, 71, 72, 73, 74
+
+VALUES_OF_NIBBLES = {
+    **dict.fromkeys(range(PATH, PATH + 5), 5),
+    **{GRAIN: 10, HOLE: 4, FIELD_NUMBER: 3, CLASS: 4, CLASS_NEW: 11, SLOT_MODE: 3, SCHEMA: 5},
+    **{GENERATOR: 4, TRACE_ID_TOLD: 4, FROM: 4},
+}
 
 PRESET = (FilePath(__file__).parents[1] / "tracezip" / "_preset.txt").read_bytes().split(b"\n")[:-1]
 
@@ -418,16 +468,6 @@ class Recent:
             self.run = min(self.run + 1, 15)
         else:
             self.second, self.first, self.run = self.first, v, 0
-
-    def ask(self, section: Coded, family: int, a: int = 0, without: Collection[int | None] = ()) -> int | None:
-        def is_it(thing: int | None, offset: int) -> bool:
-            if thing is None or thing in without:
-                return False
-            return bool(section.adaptive(section.state.context(32, family, a, 0), offset + self.run))
-
-        if is_it(self.first, 0):
-            return self.first
-        return self.second if is_it(self.second, 16) else None
 
 
 def predicted(costs: list[int], bases: Sequence[int | None], difference: Callable[[int], int]) -> int:
@@ -502,11 +542,78 @@ class Path:
     # the clock
     last_start: int = 0
     last_length: int = 0
-    start_costs: list[int] = field(default_factory=lambda: [0] * 6)
-    length_costs: list[int] = field(default_factory=lambda: [0] * 3)
+    start_costs: list[int] = field(default_factory=lambda: [0] * 7)
+    length_costs: list[int] = field(default_factory=lambda: [0] * 4)
     grains: list[int] = field(default_factory=lambda: [0, 0])
     known: bool = False
     met_in: object = None  # the block in which the clock was met last
+
+
+@dataclass(eq=False)
+class Generator:
+    """Of ids. What is told of it, and what follows."""
+
+    kind: int
+    process: int
+    seed: int = 0
+    step: int = 0
+    state: tuple[int, int] = (0, 0)  # V8: before the next 64 values are made
+    values: list[int] = field(default_factory=list)  # V8: of 32 bits, as they are handed out; MT19937: x(n)
+    last: int = 0
+    extent: int = 0
+
+    def width(self) -> int:
+        """Values of an id."""
+        return (0, 2, 16, 2)[self.kind]
+
+    def id_at(self, p: int) -> int:
+        if self.kind == SPLITMIX:
+            z = (self.seed + p * self.step) & MASK
+            z = (z ^ z >> 33) * 0xFF51AFD7ED558CCD & MASK
+            z = (z ^ z >> 33) * 0xC4CEB9FE1A85EC53 & MASK
+            return z ^ z >> 33
+        while len(self.values) < p + self.width():
+            self.make()
+        values = self.values[p : p + self.width()]
+        if self.kind == MT19937:
+            return tempered(values[0]) | tempered(values[1]) << 32
+        n = 64 // self.width()
+        id_ = 0
+        for value in values:
+            id_ = id_ << n | value >> (32 - n)
+        return id_
+
+    def make(self) -> None:
+        """The next values."""
+        x = self.values
+        if self.kind == MT19937:
+            y = x[-624] & 0x80000000 | x[-623] & 0x7FFFFFFF
+            x.append(x[-227] ^ y >> 1 ^ (0x9908B0DF if y & 1 else 0))
+            return
+        made = []
+        a, b = self.state
+        for _ in range(64):
+            made.append(a >> 32)
+            a ^= a << 23 & MASK
+            a ^= a >> 17
+            a, b = b, a ^ b ^ b >> 26
+        self.state = a, b
+        x += reversed(made)
+
+    def trace_id_at(self, p: int) -> int:
+        one, two = self.id_at(p), self.id_at((p + (self.width() or 1)) & MASK)
+        return two << 64 | one if self.kind == MT19937 else one << 64 | two
+
+
+SPLITMIX, V8_WORDS, V8_DIGITS, MT19937 = range(4)
+Origin = tuple[Generator, int]
+
+
+def tempered(y: int) -> int:
+    y ^= y >> 11
+    y ^= y << 7 & 0x9D2C5680
+    y ^= y << 15 & 0xEFC60000
+    return y ^ y >> 18
 
 
 @dataclass(eq=False)
@@ -514,7 +621,11 @@ class Mention:
     id: int
     seen: bool
     has_children: bool = False
+    origin: Origin | None = None
+    child: Origin | None = None
     start: int = 0
+    length: int = 0
+    last_end: int = 0
     first_start: int = 0
     child_start: int = 0
     child_end: int = 0
@@ -524,6 +635,7 @@ class Mention:
 class Trace:
     number: int
     id: int
+    origin: Origin | None = None
     next: "Trace | None" = None
     last_start: int = 0
     last_path: int | None = None
@@ -537,13 +649,19 @@ class State:
     def __init__(self) -> None:
         self.contexts: dict[Name, Context] = {}
         self.shared: dict[tuple[int, int], Context] = {}
-        self.adaptive_bits = 0
+        self.size_of_contexts = 0
         self.recents: defaultdict[Name, Recent] = defaultdict(Recent)
         self.series: defaultdict[Name, Series] = defaultdict(Series)
         self.memories: dict[Name, Atom] = {}
         self.budget = 1 << 21
         self.strings = list(PRESET)
         self.skeletons: list[bytes] = []
+        self.uuids: list[str] = []  # 32 digits
+        self.uuid_of_field: dict[tuple[int, int], int] = {}
+        self.generators: list[Generator] = []
+        self.processes: list[list[Generator]] = []  # of each: those that were used last stand last
+        self.values_of_generators = 0
+        self.resource_path = 0
         self.classes: list[Class] = []
         self.known_classes: set[Class] = set()
         self.atoms: defaultdict[int, list[Atom]] = defaultdict(list)  # by class#
@@ -562,11 +680,11 @@ class State:
         name = (family, a, b)
         if name in self.contexts:
             return self.contexts[name]
-        full = self.adaptive_bits + size > 1 << 23
+        full = self.size_of_contexts + size > 1 << 23
         if full and (family, size) in self.shared:
             return self.shared[family, size]
-        context = Context(size)
-        self.adaptive_bits += size
+        context = Context(VALUES_OF_NIBBLES.get(family, 16) if size == NIBBLE_SIZE else 16)
+        self.size_of_contexts += size
         if full:
             self.shared[family, size] = context
         else:
@@ -624,7 +742,7 @@ class Block:
         for plain in self.plain:
             check(plain.left() == 0, plain.short)
         for coded in self.coded:
-            check(coded.at >= len(coded.data), f'damaged "{coded.name}"')
+            check(coded.used_up(), f'damaged "{coded.name}"')
         total = 0
         for m in messages:
             rows = b"".join(child_to_bytes(0x0A, row) for row in m.rows)
@@ -658,7 +776,7 @@ class Block:
 
     def skeleton_field(self, section: Coded, kind: int, skeleton: int, number: int) -> str:
         if kind == 1:  # UUID
-            h = self.binary.take(16).hex()
+            h = self.uuid(section, skeleton, number)
             return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
         if kind == 2:  # hexadecimal
             n = 8 + section.small(FIELD_WIDTH, skeleton, number)
@@ -670,6 +788,23 @@ class Block:
         n = 1 + section.small(FIELD_WIDTH, skeleton, number)  # padded
         check(n <= 19, 'damaged "text"')
         return f"{self.series(section, FIELD_NUMBER, skeleton, number) % 10**n:0{n}}"
+
+    def uuid(self, section: Coded, skeleton: int, number: int) -> str:
+        """32 digits."""
+        state, name = self.state, (skeleton, number)
+        told = section.nibble(FIELD_NUMBER, *name)
+        check(told <= 2, 'damaged "text"')
+        if told == 0:
+            version, variant = section.nibble(UUID, 1), section.nibble(UUID, 2)
+            h = self.binary.take(15).hex()
+            state.uuids.append(h[:12] + f"{version:x}" + h[12] + h[14:16] + f"{variant:x}" + h[13] + h[16:])
+            state.uuid_of_field[name] = len(state.uuids) - 1
+        elif told == 1:
+            check(name in state.uuid_of_field, 'damaged "text"')
+        else:
+            check(len(state.uuids) > 0, 'damaged "text"')
+            state.uuid_of_field[name] = section.choice(len(state.uuids), "text", UUID, 0)
+        return state.uuids[state.uuid_of_field[name]]
 
     def series(self, section: Coded, family: int, a: int, b: int) -> int:
         series = self.state.series[family, a, b]
@@ -686,6 +821,7 @@ class Block:
             self.define_shape,
             self.define_path,
             self.define_atom_of_hole,
+            self.define_generator,
         ]
         for i, define in enumerate(lists):
             n = self.tree.wide(COUNT, i)
@@ -704,7 +840,7 @@ class Block:
     def define_schema(self) -> None:
         state = self.state
         state.spend(4)
-        kind = self.tree.tree(3, SCHEMA, 0)
+        kind = self.tree.nibble(SCHEMA, 0)
         n = self.tree.small(SCHEMA, 1, kind)
         check(kind <= 4 and n <= 1024, 'damaged "tree"')
         state.spend(n)
@@ -721,27 +857,31 @@ class Block:
     def class_after(self, before: int) -> Class:
         state = self.state
         recent = state.recents[CLASS, before, 0]
-        number = recent.ask(self.tree, CLASS, 1)
+        told = self.tree.nibble(CLASS, recent.run)
+        number: int | None = None
+        if told < 2:
+            number = recent.second if told else recent.first
+        elif told == 2 and state.classes:
+            number = 1 + self.tree.choice(len(state.classes), "tree", CLASS, 16)
+        elif told == 3:
+            number = self.new_class()
         if number is None:
-            if state.classes and self.tree.bit(CLASS, 0):
-                number = 1 + self.tree.choice(len(state.classes), "tree", CLASS, 2)
-            else:
-                number = self.new_class()
+            raise FormatError('damaged "tree"')
         recent.learn(number)
         return state.classes[number - 1]
 
     def new_class(self) -> int:
         state = self.state
         state.spend(4)
-        place = self.tree.tree(3, CLASS_NEW, 0)
-        op = self.tree.tree(4, CLASS_NEW, 1, place)
+        place = self.tree.nibble(CLASS_NEW, 0)
+        op = self.tree.nibble(CLASS_NEW, 1, place)
         tag = self.tree.wide(CLASS_NEW, 2, 256 * place + op)
         check(place <= 6 and op <= 10 and tag < 1 << 32, 'damaged "tree"')
         key_number, key, any_tag = -1, b"", 0
         if op == ATTRIBUTE:
             key_number = self.defined_string(0, 0)
             key = state.strings[key_number]
-            any_tag = self.tree.tree(8, CLASS_NEW, 3, place)
+            any_tag = self.tree.pair(CLASS_NEW, 3, place)
         c = Class(place, op, tag, key_number, any_tag, key, len(state.classes) + 1)
         check(allowed(c) and c not in state.known_classes, 'damaged "tree"')
         state.known_classes.add(c)
@@ -759,7 +899,7 @@ class Block:
 
     def read_modes(self, schema: Schema) -> None:
         for i in range(len(schema.valued)):
-            schema.modes[i] = self.tree.tree(2, SLOT_MODE)
+            schema.modes[i] = self.tree.nibble(SLOT_MODE)
             check(schema.modes[i] <= 2, 'damaged "tree"')
             if schema.modes[i] == DICTIONARY:
                 schema.conditions[i] = self.tree.small(SLOT_CONDITION)
@@ -839,6 +979,25 @@ class Block:
         check(c.wire is not None, 'damaged "tree"')
         self.define_atom(c)
 
+    def define_generator(self) -> None:
+        state = self.state
+        check(len(state.generators) < 1023, 'limit "tree"')
+        if not state.generators or not self.tree.bit(GENERATOR, 2):
+            state.processes.append([])
+        kind = self.tree.nibble(GENERATOR, 0)
+        check(kind <= MT19937, 'damaged "tree"')
+        generator = Generator(kind, len(state.processes) - 1)
+        if kind == SPLITMIX:
+            thread = self.tree.wide(GENERATOR, 1)
+            check(thread < 1 << 32, 'damaged "tree"')
+            generator.seed, generator.step = self.id8(), 0x9E3779B97F4A7C15 + 2 * thread
+        elif kind == MT19937:
+            generator.values = [int.from_bytes(self.ids.take(4), "big") for _ in range(624)]
+        else:
+            generator.state = self.id8(), self.id8()
+        state.generators.append(generator)
+        state.processes[-1].append(generator)
+
     # Rows
 
     def messages(self) -> list[Message]:
@@ -859,13 +1018,14 @@ class Block:
         state = self.state
         section = self.envelope if kind <= SCOPE else self.paths
         r2, r1 = state.recents[RECENT2 + kind, a, b], state.recents[RECENT1 + kind, a, 0]
-        number = r2.ask(section, PATH2 + kind)
+        run = r2.run if r2.first is not None else 16 + (r1.run if r1.first is not None else 16)
+        told = section.nibble(PATH + kind, run)
+        number = (r2.first, r2.second, r1.first, r1.second)[told] if told < 4 else None
+        paths = state.paths_of[kind]
+        if told == 4 and paths:
+            number = paths[section.choice(len(paths), "paths", ANY_PATH + kind)].number
         if number is None:
-            number = r1.ask(section, PATH1 + kind, without=(r2.first, r2.second))
-        if number is None:
-            paths = state.paths_of[kind]
-            check(len(paths) > 0, 'damaged "paths"')
-            number = paths[section.choice(len(paths), "paths", PATH0 + kind)].number
+            raise FormatError('damaged "paths"')
         r2.learn(number)
         r1.learn(number)
         path = state.paths[number]
@@ -890,6 +1050,7 @@ class Block:
     def resource_spans(self) -> Row:
         row = self.row(RESOURCE, self.last_resource_path, 0)
         self.last_resource_path = 1 + row.path.number
+        self.state.resource_path = row.path.number
         self.read_values(row, None)
         before = 0
         for _ in range(self.number_of_children(row, 0, self.envelope, SCOPES)):
@@ -916,19 +1077,26 @@ class Block:
         row = self.row(SPAN, a, 0 if trace.last_path is None else 1 + trace.last_path)
         path, ops = row.path.number, row.path.schema.ops
         row.trace_id = trace.id
-        own = self.own_mention(trace, path) if SPAN_ID in ops else None
-        parent = self.parent_mention(trace, path) if PARENT_ID in ops else None
+        own, told = self.own_mention(trace, path) if SPAN_ID in ops else (None, 0)
+        parent = self.parent_mention(trace, path, own) if PARENT_ID in ops else None
+        if own and told <= 2:
+            near = (parent.child if parent else None, parent.origin if parent else None, trace.origin)
+            self.id_value(told, own, trace, 0, path, near)
+        if own and parent:
+            parent.child = own.origin
         row.span_id, row.parent_id = own.id if own else 0, parent.id if parent else 0
-        self.span_times(row, trace, own, parent)
+        self.span_times(row, trace, own, parent, again=told == 14)
         # The span is learnt.
         trace.last_start, trace.last_path = row.start, path
         if own:
-            own.start = row.start
+            own.start, own.length = row.start, (row.end - row.start) & MASK
         if parent:
             if not parent.has_children:
                 parent.first_start = row.start
             parent.has_children = True
             parent.child_start, parent.child_end = row.start, row.end
+            if parent.last_end == 0 or signed64(row.end - parent.last_end) > 0:
+                parent.last_end = row.end
         state.last_trace, state.last_span_path = trace, path
 
         self.read_values(row, trace)
@@ -949,61 +1117,115 @@ class Block:
     # Traces
 
     def trace(self) -> Trace:
-        state, section = self.state, self.structure
+        state = self.state
         last = state.last_trace
-        if section.bit(TRACE_SAME, state.last_span_path):
+        told = self.structure.nibble(TRACE, state.last_span_path)
+        if told == 0:
             return last
-        if last.next and section.bit(TRACE_NEXT):
+        trace: Trace | None
+        if told == 1:
             trace = last.next
-        elif section.bit(TRACE_NEW, 1 if last.next else 0):
-            trace = Trace(len(state.traces), self.new_trace_id())
+        elif told == 2:
+            trace = Trace(len(state.traces), *self.new_trace_id())
             state.traces.append(trace)
         else:
-            trace = self.trace_back(TRACE_BACK, 0)
+            trace = self.trace_back(told - 3 if told < 15 else 12 + self.structure.wide(TRACE_BACK))
+        if trace is None:
+            raise FormatError('damaged "structure"')
         last.next = trace
         return trace
 
-    def trace_back(self, family: int, a: int) -> Trace:
+    def trace_back(self, back: int) -> Trace:
         traces = self.state.traces
-        back = self.structure.wide(family, a)
         check(back < len(traces), 'damaged "structure"')
         return traces[len(traces) - 1 - back]
 
     def id8(self) -> int:
         return int.from_bytes(self.ids.take(8), "big")
 
-    def new_trace_id(self) -> int:
-        upper = 0 if self.structure.bit(TRACE_HALF) else self.id8()
-        return upper << 64 | self.id8()
+    def new_trace_id(self) -> tuple[int, Origin | None]:
+        path = self.state.resource_path
+        told = self.structure.nibble(TRACE_ID_TOLD, path)
+        check(told <= 3, 'damaged "structure"')
+        if told == 0:
+            return self.id8() << 64 | self.id8(), None
+        if told == 1:
+            return self.id8(), None
+        generator, position = origin = self.origin(2, path, (None, None, None), 2 if told == 2 else 1)
+        return generator.trace_id_at(position) if told == 2 else generator.id_at(position), origin
 
     # Ids and mentions
 
-    def ranked(self, mentions: list[Mention], family: int, path: int) -> int:
+    def origin(self, role: int, path: int, near: Sequence[Origin | None], ids: int) -> Origin:
+        """The generator and the position of an id, or of the two halves of one."""
+        state, section = self.state, self.structure
+        told = section.nibble(FROM, role, path)
+        check(told <= 3, 'damaged "structure"')
+        close = near[told] if told < 3 else None
+        if close:
+            generator, base = close
+        else:
+            check(told == 3 and len(state.processes) > 0, 'damaged "structure"')
+            process = section.choice(len(state.processes), "structure", PROCESS, role, path)
+            of_process = state.processes[process]
+            generator = of_process[section.choice(len(of_process), "structure", GENERATOR_RANK, process)]
+            base = generator.last
+        position = (base + section.signed(POSITION, 4 * role + told, path)) & MASK
+        if generator.kind != SPLITMIX:
+            more = max(position + ids * generator.width() - generator.extent, 0)
+            state.values_of_generators += more
+            check(position <= 1 << 22 and state.values_of_generators <= 1 << 22, 'damaged "ids"')
+            generator.extent += more
+        generator.last = position
+        state.processes[generator.process].remove(generator)
+        state.processes[generator.process].append(generator)
+        return generator, position
+
+    def id_value(
+        self, told: int, mention: Mention, trace: Trace, role: int, path: int, near: Sequence[Origin | None]
+    ) -> None:
+        if told == 0:
+            mention.id = self.id8()
+        elif told == 1:
+            mention.id, mention.origin = trace.id & MASK, trace.origin
+        else:
+            generator, position = mention.origin = self.origin(role, path, near, 1)
+            mention.id = generator.id_at(position)
+
+    def ranked(self, mentions: list[Mention], rank: int) -> int:
         """The place in the list of the mention of a rank."""
-        rank = self.structure.small(family, path)
         check(rank <= 255 and rank < len(mentions), 'damaged "structure"')
         return len(mentions) - 1 - rank
 
-    def fresh_id(self, trace: Trace, path: int) -> int:
-        return trace.id & MASK if self.structure.bit(ID_OF_TRACE, path) else self.id8()
-
-    def own_mention(self, trace: Trace, path: int) -> Mention:
-        if trace.awaited and self.structure.bit(OWN_AWAITED, path):
-            mention = trace.awaited.pop(self.ranked(trace.awaited, OWN_RANK, path))
-            mention.seen = True
+    def own_mention(self, trace: Trace, path: int) -> tuple[Mention, int]:
+        """The mention, and how it is told."""
+        told = self.structure.nibble(OWN, path)
+        if told <= 2:
+            mention = Mention(0, seen=True)
+        elif told == 14:
+            mention = trace.seen.pop(self.ranked(trace.seen, self.structure.small(OWN_RANK, path, 1)))
         else:
-            mention = Mention(self.fresh_id(trace, path), seen=True)
+            rank = told - 3 if told < 14 else 11 + self.structure.small(OWN_RANK, path, 0)
+            mention = trace.awaited.pop(self.ranked(trace.awaited, rank))
+            mention.seen = True
         trace.seen.append(mention)
-        return mention
+        return mention, told
 
-    def parent_mention(self, trace: Trace, path: int) -> Mention:
-        if not self.structure.bit(PARENT_KNOWN, path):
-            mention = Mention(self.fresh_id(trace, path), seen=False)
+    def parent_mention(self, trace: Trace, path: int, own: Mention | None) -> Mention:
+        told = self.structure.nibble(PARENT, path)
+        if told <= 2:
+            mention = Mention(0, seen=False)
             trace.awaited.append(mention)
+            near = (own.origin if own else None, own.child if own else None, trace.origin)
+            self.id_value(told, mention, trace, 1, path, near)
             return mention
-        seen = self.structure.bit(PARENT_SEEN, path)
+        if told == 15:
+            seen = self.structure.bit(PARENT_SEEN, path)
+            rank = 6 + self.structure.small(PARENT_RANK, path, seen)
+        else:
+            seen, rank = divmod(told - 3, 6)
         mentions = trace.seen if seen else trace.awaited
-        mention = mentions.pop(self.ranked(mentions, PARENT_RANK_SEEN if seen else PARENT_RANK, path))
+        mention = mentions.pop(self.ranked(mentions, rank))
         mentions.append(mention)
         return mention
 
@@ -1015,7 +1237,7 @@ class Block:
         path.met_in = self
         for i in range(n):
             guess = path.grains[i] if path.known else self.state.last_grains[i]
-            grain = self.times.tree(4, GRAIN, i, 2 * guess + path.known)
+            grain = self.times.nibble(GRAIN, i, 2 * guess + path.known)
             check(grain <= 9, 'damaged "times"')
             path.grains[i] = self.state.last_grains[i] = grain
         path.known = True
@@ -1026,24 +1248,26 @@ class Block:
         v = predicted(costs, divided, lambda base: self.times.signed(family, path.number, base))
         return v * g & MASK
 
-    def span_times(self, row: Row, trace: Trace, own: Mention | None, parent: Mention | None) -> None:
+    def span_times(self, row: Row, trace: Trace, own: Mention | None, parent: Mention | None, again: bool) -> None:
         path = row.path
         self.read_grains(path, 2)
         if START in path.schema.ops:
             bases = [
                 path.last_start,
-                trace.last_start,
+                trace.last_start if trace.last_path is not None else None,
                 parent.start if parent and parent.seen else None,
                 parent.child_end if parent and parent.has_children else None,
                 parent.child_start if parent and parent.has_children else None,
                 own.first_start if own and own.has_children else None,
+                own.start if own and again else None,
             ]
             row.start = path.last_start = self.time(START_TIME, path, path.start_costs, path.grains[0], bases)
         if END in path.schema.ops:
             bases = [
                 0,
                 signed64(path.last_length),
-                signed64(own.child_end - row.start) if own and own.has_children else None,
+                signed64(own.last_end - row.start) if own and own.has_children else None,
+                signed64(own.length) if own and again else None,
             ]
             path.last_length = self.time(LENGTH, path, path.length_costs, path.grains[1], bases)
             row.end = (row.start + path.last_length) & MASK
@@ -1061,14 +1285,14 @@ class Block:
         linked: Trace | None = None
         if TRACE_ID in ops:
             if self.structure.bit(LINK_TRACE, path):
-                linked = self.trace_back(LINK_BACK, path)
+                linked = self.trace_back(self.structure.wide(LINK_BACK, path))
                 row.trace_id = linked.id
             else:
-                row.trace_id = self.new_trace_id()
+                row.trace_id, _ = self.new_trace_id()
         if SPAN_ID in ops:
             if linked and self.structure.bit(LINK_KNOWN, path):
                 mentions = linked.seen if self.structure.bit(LINK_SEEN, path) else linked.awaited
-                row.span_id = mentions[self.ranked(mentions, LINK_RANK, path)].id
+                row.span_id = mentions[self.ranked(mentions, self.structure.small(LINK_RANK, path))].id
             else:
                 row.span_id = self.id8()
         self.read_values(row, trace)
@@ -1097,14 +1321,14 @@ class Block:
         m = (OF_VALUE, s, foretelling) if foretelling else (OF_PATH, s, row.path.number)
         in_t, in_m = memories.get(t) if t else None, memories.get(m)
         known = self.state.atoms[class_number]
-        if in_t and section.bit(HIT1, s):
-            atom = in_t
-        elif in_m and in_m is not in_t and section.bit(HIT2, s, 1 if in_t else 0):
-            atom = in_m
-        elif known and section.bit(KNOWN, s):
-            atom = known[section.choice(len(known), "values", CHOICE, class_number)]
-        else:
+        told = section.nibble(HOLE, s, (1 if in_t else 0) + (2 if in_m and in_m is not in_t else 0))
+        if told == 3:
             return self.new_value(schema, slot, row.path)
+        atom = (in_t, in_m)[told] if told < 2 else None
+        if told == 2 and known:
+            atom = known[section.choice(len(known), "values", CHOICE, class_number, 1 + row.path.number)]
+        if atom is None:
+            raise FormatError('damaged "values"')
         if t:
             memories[t] = atom
         memories[m] = atom
