@@ -277,62 +277,24 @@ def unzstd(frame: bytes, size: int) -> bytes:
 # ------------------------------------------------------------------------------------------------------ entropy coder
 
 
-class Bit:
-    """An adaptive bit."""
-
-    def __init__(self) -> None:
-        self.p, self.n = 1 << 21, 0  # the probability of a 1, in units of 2^-22; how many bits it has seen
-
-    def symbol(self, slot: int) -> tuple[int, int, int]:
-        """The value in whose interval a slot lies, its start and its frequency."""
-        p = self.p >> 7 or 1
-        return (1, 0, p) if slot < p else (0, p, 32_768 - p)
-
-    def learn(self, bit: int) -> None:
-        self.p += ((0x3FFFFF if bit else 0) - self.p) * (131_072 // (2 * self.n + 3)) >> 16
-        self.n = min(self.n + 1, 63)
+def fresh_starts(m: int) -> list[int]:
+    """The starts of the values 1 to 15 of a fresh nibble of m."""
+    each = (32_768 - 4 * (16 - m)) // m
+    return [i * each if i < m else 32_768 - 4 * (16 - i) for i in range(1, 16)]
 
 
-class Nibble:
-    """An adaptive nibble; its first `m` values begin as probable as each other."""
-
-    def __init__(self, m: int) -> None:
-        each = (32_768 - 4 * (16 - m)) // m
-        self.start = [i * each if i < m else 32_768 - 4 * (16 - i) for i in range(17)]
-        self.n = 0  # how many values it has seen
-
-    def symbol(self, slot: int) -> tuple[int, int, int]:
-        v = bisect_right(self.start, slot) - 1
-        return v, self.start[v], self.start[v + 1] - self.start[v]
-
-    def learn(self, v: int) -> None:
-        rate = 65_536 // (self.n + 2) if self.n else 32_767
-        for i in range(1, 16):
-            goal = 4 * i if i <= v else 32_768 - 4 * (16 - i)
-            self.start[i] += (goal - self.start[i]) * rate >> 16
-        self.n = min(self.n + 1, 62)
+FRESH = {m: fresh_starts(m) for m in range(1, 17)}
+GOALS = [[4 * i if i <= v else 32_768 - 4 * (16 - i) for i in range(1, 16)] for v in range(16)]
 
 
 class Context:
-    """An array of adaptive nibbles, and one of adaptive bits, made when they are asked for."""
+    """An array of adaptive nibbles and bits."""
 
-    def __init__(self, m: int) -> None:
-        self.m = m  # values of its nibbles
-        self.nibbles: dict[int, Nibble] = {}
-        self.bits: dict[int, Bit] = {}
-
-    def nibble(self, i: int) -> Nibble:
-        if i not in self.nibbles:
-            self.nibbles[i] = Nibble(self.m)
-        return self.nibbles[i]
-
-    def bit(self, i: int) -> Bit:
-        if i not in self.bits:
-            self.bits[i] = Bit()
-        return self.bits[i]
-
-
-BIT_SIZE, NIBBLE_SIZE, SMALL_SIZE, PAIR_SIZE, SIGNED_SIZE = 1, 8, 16, 136, 152
+    def __init__(self, nibbles: int, bits: int, m: int) -> None:
+        self.starts = [FRESH[m]] * nibbles  # of the values 1 to 15; replaced as a whole, so sharing is fine
+        self.seen = [0] * nibbles  # how many values a nibble has seen
+        self.p = [1 << 21] * bits  # the probability of a 1, in units of 2^-22
+        self.n = [0] * bits  # how many values a bit has seen
 
 
 class Coded:
@@ -341,26 +303,44 @@ class Coded:
     def __init__(self, name: str, data: bytes, state: "State") -> None:
         self.name, self.data, self.state = name, data, state
         n = len(data)
-        self.at = n if n <= 4 else 3 if n % 2 else 4
+        self.at = n if n <= 4 else 4 - n % 2
         self.x = int.from_bytes(data[: self.at], "little")
-
-    def used_up(self) -> bool:
-        return self.at == len(self.data) and self.x == 0
 
     def fill(self) -> None:
         if self.x < 65_536 and self.at < len(self.data):
-            self.x = self.x << 16 | int.from_bytes(self.data[self.at : self.at + 2], "little")
+            self.x = self.x << 16 | self.data[self.at] | self.data[self.at + 1] << 8
             self.at += 2
 
-    def adaptive(self, model: Bit | Nibble) -> int:
-        slot = self.x & 32_767
-        value, start, frequency = model.symbol(slot)
-        self.x = frequency * (self.x >> 15) + slot - start
-        model.learn(value)
+    def symbol(self, start: int, frequency: int) -> None:
+        """Take the symbol that has been found."""
+        self.x = frequency * (self.x >> 15) + (self.x & 32_767) - start
         self.fill()
-        return value
+
+    def bit_at(self, c: Context, i: int) -> int:
+        p, n = c.p[i], c.n[i]
+        probability = p >> 7 or 1
+        bit = int(self.x & 32_767 < probability)
+        if bit:
+            self.symbol(0, probability)
+        else:
+            self.symbol(probability, 32_768 - probability)
+        rate = 131_072 // (2 * n + 3)
+        c.p[i] = p + (((0x3FFFFF if bit else 0) - p) * rate >> 16)
+        c.n[i] = min(n + 1, 63)
+        return bit
+
+    def nibble_at(self, c: Context, i: int) -> int:
+        starts, n = c.starts[i], c.seen[i]
+        v = bisect_right(starts, self.x & 32_767)
+        start = starts[v - 1] if v else 0
+        self.symbol(start, (starts[v] if v < 15 else 32_768) - start)
+        rate = 65_536 // (n + 2) if n else 32_767
+        c.starts[i] = [s + ((goal - s) * rate >> 16) for s, goal in zip(starts, GOALS[v], strict=True)]
+        c.seen[i] = min(n + 1, 62)
+        return v
 
     def raw(self, n: int) -> int:
+        """n bits that nothing foretells."""
         value = 0
         while n > 0:
             piece = min(n, 16)
@@ -370,66 +350,133 @@ class Coded:
             n -= piece
         return value
 
-    def bit(self, family: int, a: int = 0, b: int = 0) -> int:
-        return self.adaptive(self.state.context(BIT_SIZE, family, a, b).bit(0))
+    def pair_at(self, c: Context) -> int:
+        high = self.nibble_at(c, 0)
+        return high << 4 | self.nibble_at(c, 1 + high)
 
-    def nibble(self, family: int, a: int = 0, b: int = 0) -> int:
-        return self.adaptive(self.state.context(NIBBLE_SIZE, family, a, b).nibble(0))
-
-    def pair_in(self, c: Context) -> int:
-        h = self.adaptive(c.nibble(0))
-        return 16 * h + self.adaptive(c.nibble(1 + h))
-
-    def pair(self, family: int, a: int = 0, b: int = 0) -> int:
-        return self.pair_in(self.state.context(PAIR_SIZE, family, a, b))
-
-    def small(self, family: int, a: int = 0, b: int = 0) -> int:
-        c = self.state.context(SMALL_SIZE, family, a, b)
-        v = self.adaptive(c.nibble(0))
-        if v < 15:
-            return v
-        n = self.adaptive(c.nibble(1))
-        return 14 + (1 << n) + self.raw(n)
-
-    def head(self, c: Context) -> int:
-        head = self.pair_in(c)
+    def head_at(self, c: Context) -> int:
+        head = self.pair_at(c)
         check(head < 252, 'damaged "number"')
         return head
 
-    def number(self, head: int) -> int:
-        """The number that begins with this head."""
+    def tail(self, head: int) -> int:
+        """The number that has this head."""
         if head < 4:
             return head
         n = head // 4 - 1
-        return (4 + head % 4 << n) + self.raw(n)
+        return (4 + head % 4) << n | self.raw(n)
+
+    def bit(self, family: int, a: int = 0, b: int = 0) -> int:
+        return self.bit_at(self.state.context(0, 1, family, a, b), 0)
+
+    def nibble(self, family: int, a: int = 0, b: int = 0, m: int = 16) -> int:
+        return self.nibble_at(self.state.context(1, 0, family, a, b, m), 0)
+
+    def pair(self, family: int, a: int = 0, b: int = 0) -> int:
+        return self.pair_at(self.state.context(17, 0, family, a, b))
+
+    def small(self, family: int, a: int = 0, b: int = 0) -> int:
+        c = self.state.context(2, 0, family, a, b)
+        v = self.nibble_at(c, 0)
+        if v < 15:
+            return v
+        n = self.nibble_at(c, 1)
+        return 14 + (1 << n) + self.raw(n)
 
     def wide(self, family: int, a: int = 0, b: int = 0) -> int:
-        return self.number(self.head(self.state.context(PAIR_SIZE, family, a, b)))
+        return self.tail(self.head_at(self.state.context(17, 0, family, a, b)))
 
     def signed(self, family: int, a: int = 0, b: int = 0) -> int:
         """A difference modulo 2^64."""
-        c = self.state.context(SIGNED_SIZE, family, a, b)
-        head = self.head(c)
+        c = self.state.context(17, 16, family, a, b)
+        head = self.head_at(c)
         if head == 0:
             return 0
-        minus = self.adaptive(c.bit(head // 16))
-        s = self.number(head)
-        return -s & MASK if minus else s
+        negative = self.bit_at(c, head // 16)
+        s = self.tail(head)
+        return -s & MASK if negative else s
 
     def choice(self, n: int, damaged: str, family: int, a: int = 0, b: int = 0) -> int:
-        c = self.state.context(PAIR_SIZE, family, a, b)  # also if nothing is read
+        c = self.state.context(17, 0, family, a, b)  # also if nothing is read
         if n < 2:
             return 0
         k = (n - 1).bit_length()
         t = min(k, 8)
-        r = self.pair_in(c) if t > 4 else self.adaptive(c.nibble(1))
+        r = self.nibble_at(c, 1) if t <= 4 else self.pair_at(c)
         r = r << (k - t) | self.raw(k - t)
         check(r < n, f'damaged "{damaged}"')
         return r
 
 
+# --------------------------------------------------------------------------------------------------------- generators
+
+SPLITMIX, V8_WORDS, V8_DIGITS, MT19937 = range(4)
+HALF = {SPLITMIX: 1, V8_WORDS: 2, V8_DIGITS: 16, MT19937: 2}  # from an id of 64 bits to the next
+
+
+def mix(z: int) -> int:
+    z = (z ^ z >> 33) * 0xFF51AFD7ED558CCD & MASK
+    z = (z ^ z >> 33) * 0xC4CEB9FE1A85EC53 & MASK
+    return z ^ z >> 33
+
+
+@dataclass(eq=False)
+class Generator:
+    kind: int
+    process: int
+    told: list[int]  # thread and seed, s0 and s1, or 624 words
+    last: int = 0  # the position that was told last
+    extent: int = 0
+    values: list[int] = field(default_factory=list)  # of V8, as they are handed out
+
+    def value(self, p: int) -> int:
+        """A value of V8, 32 bits."""
+        while p >= len(self.values):
+            s0, s1 = self.told
+            made = []
+            for _ in range(64):
+                made.append(s0 >> 32)
+                a = s0 ^ s0 << 23 & MASK
+                s0, s1 = s1, a ^ a >> 17 ^ s1 ^ s1 >> 26
+            self.told = [s0, s1]
+            self.values += reversed(made)
+        return self.values[p]
+
+    def word(self, p: int) -> int:
+        """A word of MT19937, 32 bits."""
+        x = self.told
+        while p >= len(x):
+            n = len(x) - 624
+            y = x[n] & 0x80000000 | x[n + 1] & 0x7FFFFFFF
+            x.append(x[n + 397] ^ y >> 1 ^ (0x9908B0DF if y & 1 else 0))
+        y = x[p]
+        y ^= y >> 11
+        y ^= y << 7 & 0x9D2C5680
+        y ^= y << 15 & 0xEFC60000
+        return y ^ y >> 18
+
+    def id(self, p: int) -> int:
+        if self.kind == SPLITMIX:
+            thread, seed = self.told
+            return mix((seed + p * (0x9E3779B97F4A7C15 + 2 * thread)) & MASK)
+        if self.kind == V8_WORDS:
+            return self.value(p) << 32 | self.value(p + 1)
+        if self.kind == V8_DIGITS:
+            return int("".join(f"{self.value(p + i) >> 28:x}" for i in range(16)), 16)
+        return self.word(p) | self.word(p + 1) << 32
+
+    def trace_id(self, p: int) -> int:
+        halves = self.id(p), self.id((p + HALF[self.kind]) & MASK)
+        upper, lower = reversed(halves) if self.kind == MT19937 else halves
+        return upper << 64 | lower
+
+
+Origin = tuple[Generator, int]  # and a position
+
+
 # ---------------------------------------------------------------------------------------------------------- the state
 
+# Families of contexts and of other named things.
 PATH, ANY_PATH, RECENT2, RECENT1 = 0, 5, 10, 15
 TRACE, TRACE_BACK, OWN, OWN_RANK, PARENT, PARENT_SEEN, PARENT_RANK = 20, 21, 22, 23, 24, 25, 26
 LINK_TRACE, LINK_BACK, LINK_KNOWN, LINK_SEEN, LINK_RANK = 27, 28, 29, 30, 31
@@ -440,15 +487,11 @@ EVENTS, LINKS, SPANS, SCOPES, MESSAGE = 44, 45, 46, 47, 48
 TEXT, TEXT_LENGTH, SKELETON, FIELD_NUMBER, FIELD_WIDTH, UUID = 49, 50, 51, 52, 54, 55
 COUNT, STRING_KNOWN, STRING, CLASS, CLASS_NEW = 56, 57, 58, 59, 60
 SLOT_MODE, SLOT_CONDITION, SHAPE, SCHEMA, SAME, ATOM_KNOWN, ATOM, VALUE = 61, 62, 63, 64, 65, 66, 67, 68
-GENERATOR, TRACE_ID_TOLD, FROM, PROCESS, GENERATOR_RANK, POSITION = 69, 70, 71, 72, 73, 74
+GENERATOR, NEW_TRACE_ID, FROM, PROCESS, GENERATOR_RANK, POSITION = 69, 70, 71, 72, 73, 74
 
-VALUES_OF_NIBBLES = {
-    **dict.fromkeys(range(PATH, PATH + 5), 5),
-    **{GRAIN: 10, HOLE: 4, FIELD_NUMBER: 3, CLASS: 4, CLASS_NEW: 11, SLOT_MODE: 3, SCHEMA: 5},
-    **{GENERATOR: 4, TRACE_ID_TOLD: 4, FROM: 4},
-}
-
-PRESET = (FilePath(__file__).parents[1] / "tracezip" / "_preset.txt").read_bytes().split(b"\n")[:-1]
+HERE = FilePath(__file__).parent
+PRESET_FILES = (HERE / "_preset.txt", HERE.parent / "tracezip" / "_preset.txt")
+PRESET = next(file for file in PRESET_FILES if file.exists()).read_bytes().split(b"\n")[:-1]
 
 TRACE_ID, SPAN_ID, PARENT_ID, START, END, CHILDREN, OPEN, CLOSE, FIELD, ATTRIBUTE, RAW = range(11)  # ops of classes
 BY_PATH, DICTIONARY, NUMERIC = range(3)  # modes of slots
@@ -550,95 +593,28 @@ class Path:
 
 
 @dataclass(eq=False)
-class Generator:
-    """Of ids. What is told of it, and what follows."""
-
-    kind: int
-    process: int
-    seed: int = 0
-    step: int = 0
-    state: tuple[int, int] = (0, 0)  # V8: before the next 64 values are made
-    values: list[int] = field(default_factory=list)  # V8: of 32 bits, as they are handed out; MT19937: x(n)
-    last: int = 0
-    extent: int = 0
-
-    def width(self) -> int:
-        """Values of an id."""
-        return (0, 2, 16, 2)[self.kind]
-
-    def id_at(self, p: int) -> int:
-        if self.kind == SPLITMIX:
-            z = (self.seed + p * self.step) & MASK
-            z = (z ^ z >> 33) * 0xFF51AFD7ED558CCD & MASK
-            z = (z ^ z >> 33) * 0xC4CEB9FE1A85EC53 & MASK
-            return z ^ z >> 33
-        while len(self.values) < p + self.width():
-            self.make()
-        values = self.values[p : p + self.width()]
-        if self.kind == MT19937:
-            return tempered(values[0]) | tempered(values[1]) << 32
-        n = 64 // self.width()
-        id_ = 0
-        for value in values:
-            id_ = id_ << n | value >> (32 - n)
-        return id_
-
-    def make(self) -> None:
-        """The next values."""
-        x = self.values
-        if self.kind == MT19937:
-            y = x[-624] & 0x80000000 | x[-623] & 0x7FFFFFFF
-            x.append(x[-227] ^ y >> 1 ^ (0x9908B0DF if y & 1 else 0))
-            return
-        made = []
-        a, b = self.state
-        for _ in range(64):
-            made.append(a >> 32)
-            a ^= a << 23 & MASK
-            a ^= a >> 17
-            a, b = b, a ^ b ^ b >> 26
-        self.state = a, b
-        x += reversed(made)
-
-    def trace_id_at(self, p: int) -> int:
-        one, two = self.id_at(p), self.id_at((p + (self.width() or 1)) & MASK)
-        return two << 64 | one if self.kind == MT19937 else one << 64 | two
-
-
-SPLITMIX, V8_WORDS, V8_DIGITS, MT19937 = range(4)
-Origin = tuple[Generator, int]
-
-
-def tempered(y: int) -> int:
-    y ^= y >> 11
-    y ^= y << 7 & 0x9D2C5680
-    y ^= y << 15 & 0xEFC60000
-    return y ^ y >> 18
-
-
-@dataclass(eq=False)
 class Mention:
-    id: int
     seen: bool
+    id: int = 0
     has_children: bool = False
-    origin: Origin | None = None
-    child: Origin | None = None
+    origin: Origin | None = None  # of its id
+    child: Origin | None = None  # of the id of its last child
     start: int = 0
     length: int = 0
-    last_end: int = 0
     first_start: int = 0
     child_start: int = 0
     child_end: int = 0
+    last_end: int = 0
 
 
 @dataclass(eq=False)
 class Trace:
     number: int
     id: int
-    origin: Origin | None = None
     next: "Trace | None" = None
     last_start: int = 0
     last_path: int | None = None
+    origin: Origin | None = None
     awaited: list[Mention] = field(default_factory=list)  # the front is the end of the list
     seen: list[Mention] = field(default_factory=list)
 
@@ -656,12 +632,8 @@ class State:
         self.budget = 1 << 21
         self.strings = list(PRESET)
         self.skeletons: list[bytes] = []
-        self.uuids: list[str] = []  # 32 digits
-        self.uuid_of_field: dict[tuple[int, int], int] = {}
-        self.generators: list[Generator] = []
-        self.processes: list[list[Generator]] = []  # of each: those that were used last stand last
-        self.values_of_generators = 0
-        self.resource_path = 0
+        self.uuids: list[str] = []  # 32 digits each
+        self.last_uuids: dict[tuple[int, int], str] = {}  # by skeleton# and field
         self.classes: list[Class] = []
         self.known_classes: set[Class] = set()
         self.atoms: defaultdict[int, list[Atom]] = defaultdict(list)  # by class#
@@ -671,19 +643,24 @@ class State:
         self.paths: list[Path] = []
         self.paths_of: list[list[Path]] = [[] for _ in range(5)]  # by kind
         self.known_paths: set[object] = set()
+        self.valued_slots = 0
+        self.generators: list[Generator] = []
+        self.processes: list[list[Generator]] = []  # the one that was not used for longest first
+        self.extents = 0
         self.last_grains = [0, 0]
         self.traces = [Trace(0, 0)]
         self.last_trace = self.traces[0]
         self.last_span_path = 0
 
-    def context(self, size: int, family: int, a: int, b: int) -> Context:
+    def context(self, nibbles: int, bits: int, family: int, a: int, b: int, m: int = 16) -> Context:
         name = (family, a, b)
         if name in self.contexts:
             return self.contexts[name]
+        size = 8 * nibbles + bits
         full = self.size_of_contexts + size > 1 << 23
         if full and (family, size) in self.shared:
             return self.shared[family, size]
-        context = Context(VALUES_OF_NIBBLES.get(family, 16) if size == NIBBLE_SIZE else 16)
+        context = Context(nibbles, bits, m)
         self.size_of_contexts += size
         if full:
             self.shared[family, size] = context
@@ -732,6 +709,7 @@ class Block:
             Bytes(sections[i], f'damaged "{SECTIONS[i]}"') for i in (1, 7, 8, 9, 10)
         ]
         self.records = self.spans = 0
+        self.resource_path = 0  # path of the resource spans around
         self.last_resource_path = 0  # 1 + path of the resource spans before, or 0
         self.parts: list[tuple[bytes, bool]] = []
 
@@ -742,7 +720,7 @@ class Block:
         for plain in self.plain:
             check(plain.left() == 0, plain.short)
         for coded in self.coded:
-            check(coded.used_up(), f'damaged "{coded.name}"')
+            check(coded.at == len(coded.data) and coded.x == 0, f'damaged "{coded.name}"')
         total = 0
         for m in messages:
             rows = b"".join(child_to_bytes(0x0A, row) for row in m.rows)
@@ -775,7 +753,7 @@ class Block:
         return text
 
     def skeleton_field(self, section: Coded, kind: int, skeleton: int, number: int) -> str:
-        if kind == 1:  # UUID
+        if kind == 1:
             h = self.uuid(section, skeleton, number)
             return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
         if kind == 2:  # hexadecimal
@@ -790,21 +768,22 @@ class Block:
         return f"{self.series(section, FIELD_NUMBER, skeleton, number) % 10**n:0{n}}"
 
     def uuid(self, section: Coded, skeleton: int, number: int) -> str:
-        """32 digits."""
-        state, name = self.state, (skeleton, number)
-        told = section.nibble(FIELD_NUMBER, *name)
-        check(told <= 2, 'damaged "text"')
+        uuids, last = self.state.uuids, self.state.last_uuids
+        told = section.nibble(FIELD_NUMBER, skeleton, number, m=3)
+        uuid: str | None = None
         if told == 0:
             version, variant = section.nibble(UUID, 1), section.nibble(UUID, 2)
-            h = self.binary.take(15).hex()
-            state.uuids.append(h[:12] + f"{version:x}" + h[12] + h[14:16] + f"{variant:x}" + h[13] + h[16:])
-            state.uuid_of_field[name] = len(state.uuids) - 1
+            h = self.binary.take(15).hex()  # digits 0 to 11, 13, 17, 14 to 15, 18 to 31
+            uuid = f"{h[:12]}{version:x}{h[12]}{h[14:16]}{variant:x}{h[13]}{h[16:]}"
+            uuids.append(uuid)
         elif told == 1:
-            check(name in state.uuid_of_field, 'damaged "text"')
-        else:
-            check(len(state.uuids) > 0, 'damaged "text"')
-            state.uuid_of_field[name] = section.choice(len(state.uuids), "text", UUID, 0)
-        return state.uuids[state.uuid_of_field[name]]
+            uuid = last.get((skeleton, number))
+        elif told == 2 and uuids:
+            uuid = uuids[section.choice(len(uuids), "text", UUID, 0)]
+        if uuid is None:
+            raise FormatError('damaged "text"')
+        last[skeleton, number] = uuid
+        return uuid
 
     def series(self, section: Coded, family: int, a: int, b: int) -> int:
         series = self.state.series[family, a, b]
@@ -840,7 +819,7 @@ class Block:
     def define_schema(self) -> None:
         state = self.state
         state.spend(4)
-        kind = self.tree.nibble(SCHEMA, 0)
+        kind = self.tree.nibble(SCHEMA, 0, m=5)
         n = self.tree.small(SCHEMA, 1, kind)
         check(kind <= 4 and n <= 1024, 'damaged "tree"')
         state.spend(n)
@@ -851,15 +830,17 @@ class Block:
         check(orderly(kind, classes) and name not in state.known_schemas, 'damaged "tree"')
         state.known_schemas.add(name)
         schema = Schema(len(state.schemas) + 1, kind, classes)
+        state.valued_slots += len(schema.valued)
+        check(state.valued_slots <= 1 << 26, 'limit "tree"')
         state.schemas.append(schema)
         self.read_modes(schema)
 
     def class_after(self, before: int) -> Class:
         state = self.state
         recent = state.recents[CLASS, before, 0]
-        told = self.tree.nibble(CLASS, recent.run)
+        told = self.tree.nibble(CLASS, recent.run, m=4)
         number: int | None = None
-        if told < 2:
+        if told <= 1:
             number = recent.second if told else recent.first
         elif told == 2 and state.classes:
             number = 1 + self.tree.choice(len(state.classes), "tree", CLASS, 16)
@@ -873,8 +854,8 @@ class Block:
     def new_class(self) -> int:
         state = self.state
         state.spend(4)
-        place = self.tree.nibble(CLASS_NEW, 0)
-        op = self.tree.nibble(CLASS_NEW, 1, place)
+        place = self.tree.nibble(CLASS_NEW, 0, m=11)
+        op = self.tree.nibble(CLASS_NEW, 1, place, m=11)
         tag = self.tree.wide(CLASS_NEW, 2, 256 * place + op)
         check(place <= 6 and op <= 10 and tag < 1 << 32, 'damaged "tree"')
         key_number, key, any_tag = -1, b"", 0
@@ -899,7 +880,7 @@ class Block:
 
     def read_modes(self, schema: Schema) -> None:
         for i in range(len(schema.valued)):
-            schema.modes[i] = self.tree.nibble(SLOT_MODE)
+            schema.modes[i] = self.tree.nibble(SLOT_MODE, m=3)
             check(schema.modes[i] <= 2, 'damaged "tree"')
             if schema.modes[i] == DICTIONARY:
                 schema.conditions[i] = self.tree.small(SLOT_CONDITION)
@@ -916,10 +897,9 @@ class Block:
         self.read_modes(schema)
 
     def define_shape(self) -> None:
-        self.state.spend(4)
         schema = self.chosen_schema(0)
         n = len(schema.classes)
-        self.state.spend(n)
+        self.state.spend(4 + n)
         left = list(range(n))
         if self.tree.bit(SHAPE, 1):
             shape = left
@@ -934,9 +914,8 @@ class Block:
 
     def define_path(self) -> None:
         state = self.state
-        state.spend(4)
         schema = self.chosen_schema(1)
-        state.spend(len(schema.valued))
+        state.spend(4 + len(schema.valued))
         last = schema.last_path.atoms if schema.last_path else [None] * len(schema.valued)
         atoms: list[Atom | None] = []
         for slot, c in enumerate(schema.valued):
@@ -954,6 +933,7 @@ class Block:
         check(name not in state.known_paths, 'damaged "tree"')
         state.known_paths.add(name)
         path = Path(len(state.paths), schema, atoms)
+        check(len(state.paths) < 1 << 24, 'limit "tree"')
         schema.last_path = path
         state.paths.append(path)
         state.paths_of[schema.kind].append(path)
@@ -981,22 +961,51 @@ class Block:
 
     def define_generator(self) -> None:
         state = self.state
-        check(len(state.generators) < 1023, 'limit "tree"')
-        if not state.generators or not self.tree.bit(GENERATOR, 2):
+        check(len(state.generators) < 1_023, 'limit "tree"')
+        if not (state.generators and self.tree.bit(GENERATOR, 2)):
             state.processes.append([])
-        kind = self.tree.nibble(GENERATOR, 0)
-        check(kind <= MT19937, 'damaged "tree"')
-        generator = Generator(kind, len(state.processes) - 1)
+        kind = self.tree.nibble(GENERATOR, 0, m=4)
+        check(kind <= 3, 'damaged "tree"')
         if kind == SPLITMIX:
             thread = self.tree.wide(GENERATOR, 1)
             check(thread < 1 << 32, 'damaged "tree"')
-            generator.seed, generator.step = self.id8(), 0x9E3779B97F4A7C15 + 2 * thread
+            told = [thread, self.id8()]
         elif kind == MT19937:
-            generator.values = [int.from_bytes(self.ids.take(4), "big") for _ in range(624)]
+            words = self.ids.take(4 * 624)
+            told = [int.from_bytes(words[i : i + 4], "big") for i in range(0, 4 * 624, 4)]
         else:
-            generator.state = self.id8(), self.id8()
+            told = [self.id8(), self.id8()]
+        generator = Generator(kind, len(state.processes) - 1, told)
         state.generators.append(generator)
         state.processes[-1].append(generator)
+
+    # Generated ids
+
+    def generated(self, role: int, path: int, near: Sequence[Origin | None], halves: int = 1) -> Origin:
+        state, section = self.state, self.structure
+        told = section.nibble(FROM, role, path, m=4)
+        check(told <= 3, 'damaged "structure"')
+        if told == 3:
+            check(len(state.processes) > 0, 'damaged "structure"')
+            process = section.choice(len(state.processes), "structure", PROCESS, role, path)
+            generators = state.processes[process]
+            generator = generators[section.choice(len(generators), "structure", GENERATOR_RANK, process)]
+            base = generator.last
+        else:
+            origin = near[told]
+            if origin is None:
+                raise FormatError('damaged "structure"')
+            generator, base = origin
+        position = (base + section.signed(POSITION, 4 * role + told, path)) & MASK
+        if generator.kind != SPLITMIX:
+            extent = max(generator.extent, position + halves * HALF[generator.kind])
+            state.extents += extent - generator.extent
+            generator.extent = extent
+            check(state.extents <= 1 << 22 and position <= 1 << 22, 'damaged "ids"')
+        generator.last = position
+        state.processes[generator.process].remove(generator)
+        state.processes[generator.process].append(generator)
+        return generator, position
 
     # Rows
 
@@ -1018,11 +1027,18 @@ class Block:
         state = self.state
         section = self.envelope if kind <= SCOPE else self.paths
         r2, r1 = state.recents[RECENT2 + kind, a, b], state.recents[RECENT1 + kind, a, 0]
-        run = r2.run if r2.first is not None else 16 + (r1.run if r1.first is not None else 16)
-        told = section.nibble(PATH + kind, run)
-        number = (r2.first, r2.second, r1.first, r1.second)[told] if told < 4 else None
-        paths = state.paths_of[kind]
-        if told == 4 and paths:
+        if r2.first is not None:
+            r = r2.run
+        elif r1.first is not None:
+            r = 16 + r1.run
+        else:
+            r = 32
+        told = section.nibble(PATH + kind, r, m=5)
+        number: int | None = None
+        if told <= 3:
+            number = (r2.first, r2.second, r1.first, r1.second)[told]
+        elif told == 4 and state.paths_of[kind]:
+            paths = state.paths_of[kind]
             number = paths[section.choice(len(paths), "paths", ANY_PATH + kind)].number
         if number is None:
             raise FormatError('damaged "paths"')
@@ -1049,8 +1065,8 @@ class Block:
 
     def resource_spans(self) -> Row:
         row = self.row(RESOURCE, self.last_resource_path, 0)
-        self.last_resource_path = 1 + row.path.number
-        self.state.resource_path = row.path.number
+        self.resource_path = row.path.number
+        self.last_resource_path = 1 + self.resource_path
         self.read_values(row, None)
         before = 0
         for _ in range(self.number_of_children(row, 0, self.envelope, SCOPES)):
@@ -1077,15 +1093,15 @@ class Block:
         row = self.row(SPAN, a, 0 if trace.last_path is None else 1 + trace.last_path)
         path, ops = row.path.number, row.path.schema.ops
         row.trace_id = trace.id
-        own, told = self.own_mention(trace, path) if SPAN_ID in ops else (None, 0)
+        own, own_told = self.own_mention(trace, path) if SPAN_ID in ops else (None, -1)
         parent = self.parent_mention(trace, path, own) if PARENT_ID in ops else None
-        if own and told <= 2:
-            near = (parent.child if parent else None, parent.origin if parent else None, trace.origin)
-            self.id_value(told, own, trace, 0, path, near)
+        if own and own_told <= 2:
+            near = (parent.child, parent.origin, trace.origin) if parent else (None, None, trace.origin)
+            own.id, own.origin = self.id_value(own_told, trace, 0, path, near)
         if own and parent:
             parent.child = own.origin
         row.span_id, row.parent_id = own.id if own else 0, parent.id if parent else 0
-        self.span_times(row, trace, own, parent, again=told == 14)
+        self.span_times(row, trace, own, parent, sent_before=own_told == 14)
         # The span is learnt.
         trace.last_start, trace.last_path = row.start, path
         if own:
@@ -1095,7 +1111,7 @@ class Block:
                 parent.first_start = row.start
             parent.has_children = True
             parent.child_start, parent.child_end = row.start, row.end
-            if parent.last_end == 0 or signed64(row.end - parent.last_end) > 0:
+            if parent.last_end == 0 or 1 <= (row.end - parent.last_end) & MASK < 1 << 63:
                 parent.last_end = row.end
         state.last_trace, state.last_span_path = trace, path
 
@@ -1117,21 +1133,21 @@ class Block:
     # Traces
 
     def trace(self) -> Trace:
-        state = self.state
+        state, section = self.state, self.structure
         last = state.last_trace
-        told = self.structure.nibble(TRACE, state.last_span_path)
+        told = section.nibble(TRACE, state.last_span_path)
         if told == 0:
             return last
-        trace: Trace | None
         if told == 1:
+            if last.next is None:
+                raise FormatError('damaged "structure"')
             trace = last.next
         elif told == 2:
-            trace = Trace(len(state.traces), *self.new_trace_id())
+            trace_id, origin = self.new_trace_id()
+            trace = Trace(len(state.traces), trace_id, origin=origin)
             state.traces.append(trace)
         else:
-            trace = self.trace_back(told - 3 if told < 15 else 12 + self.structure.wide(TRACE_BACK))
-        if trace is None:
-            raise FormatError('damaged "structure"')
+            trace = self.trace_back(told - 3 if told < 15 else 12 + section.wide(TRACE_BACK))
         last.next = trace
         return trace
 
@@ -1144,68 +1160,42 @@ class Block:
         return int.from_bytes(self.ids.take(8), "big")
 
     def new_trace_id(self) -> tuple[int, Origin | None]:
-        path = self.state.resource_path
-        told = self.structure.nibble(TRACE_ID_TOLD, path)
+        told = self.structure.nibble(NEW_TRACE_ID, self.resource_path, m=4)
         check(told <= 3, 'damaged "structure"')
-        if told == 0:
-            return self.id8() << 64 | self.id8(), None
-        if told == 1:
-            return self.id8(), None
-        generator, position = origin = self.origin(2, path, (None, None, None), 2 if told == 2 else 1)
-        return generator.trace_id_at(position) if told == 2 else generator.id_at(position), origin
+        if told <= 1:
+            upper = self.id8() if told == 0 else 0
+            return upper << 64 | self.id8(), None
+        halves = 2 if told == 2 else 1
+        generator, position = self.generated(2, self.resource_path, (None, None, None), halves)
+        return generator.trace_id(position) if halves == 2 else generator.id(position), (generator, position)
 
     # Ids and mentions
-
-    def origin(self, role: int, path: int, near: Sequence[Origin | None], ids: int) -> Origin:
-        """The generator and the position of an id, or of the two halves of one."""
-        state, section = self.state, self.structure
-        told = section.nibble(FROM, role, path)
-        check(told <= 3, 'damaged "structure"')
-        close = near[told] if told < 3 else None
-        if close:
-            generator, base = close
-        else:
-            check(told == 3 and len(state.processes) > 0, 'damaged "structure"')
-            process = section.choice(len(state.processes), "structure", PROCESS, role, path)
-            of_process = state.processes[process]
-            generator = of_process[section.choice(len(of_process), "structure", GENERATOR_RANK, process)]
-            base = generator.last
-        position = (base + section.signed(POSITION, 4 * role + told, path)) & MASK
-        if generator.kind != SPLITMIX:
-            more = max(position + ids * generator.width() - generator.extent, 0)
-            state.values_of_generators += more
-            check(position <= 1 << 22 and state.values_of_generators <= 1 << 22, 'damaged "ids"')
-            generator.extent += more
-        generator.last = position
-        state.processes[generator.process].remove(generator)
-        state.processes[generator.process].append(generator)
-        return generator, position
-
-    def id_value(
-        self, told: int, mention: Mention, trace: Trace, role: int, path: int, near: Sequence[Origin | None]
-    ) -> None:
-        if told == 0:
-            mention.id = self.id8()
-        elif told == 1:
-            mention.id, mention.origin = trace.id & MASK, trace.origin
-        else:
-            generator, position = mention.origin = self.origin(role, path, near, 1)
-            mention.id = generator.id_at(position)
 
     def ranked(self, mentions: list[Mention], rank: int) -> int:
         """The place in the list of the mention of a rank."""
         check(rank <= 255 and rank < len(mentions), 'damaged "structure"')
         return len(mentions) - 1 - rank
 
+    def id_value(
+        self, told: int, trace: Trace, role: int, path: int, near: Sequence[Origin | None]
+    ) -> tuple[int, Origin | None]:
+        """The value of a fresh id, and its origin."""
+        if told == 0:
+            return self.id8(), None
+        if told == 1:
+            return trace.id & MASK, trace.origin
+        generator, position = self.generated(role, path, near)
+        return generator.id(position), (generator, position)
+
     def own_mention(self, trace: Trace, path: int) -> tuple[Mention, int]:
-        """The mention, and how it is told."""
+        """The mention, and how it was told: the value of a fresh id comes later."""
         told = self.structure.nibble(OWN, path)
         if told <= 2:
-            mention = Mention(0, seen=True)
+            mention = Mention(seen=True)
         elif told == 14:
             mention = trace.seen.pop(self.ranked(trace.seen, self.structure.small(OWN_RANK, path, 1)))
         else:
-            rank = told - 3 if told < 14 else 11 + self.structure.small(OWN_RANK, path, 0)
+            rank = told - 3 if told < 15 else 11 + self.structure.small(OWN_RANK, path, 0)
             mention = trace.awaited.pop(self.ranked(trace.awaited, rank))
             mention.seen = True
         trace.seen.append(mention)
@@ -1214,16 +1204,16 @@ class Block:
     def parent_mention(self, trace: Trace, path: int, own: Mention | None) -> Mention:
         told = self.structure.nibble(PARENT, path)
         if told <= 2:
-            mention = Mention(0, seen=False)
+            mention = Mention(seen=False)
+            near = (own.origin, own.child, trace.origin) if own else (None, None, trace.origin)
+            mention.id, mention.origin = self.id_value(told, trace, 1, path, near)
             trace.awaited.append(mention)
-            near = (own.origin if own else None, own.child if own else None, trace.origin)
-            self.id_value(told, mention, trace, 1, path, near)
             return mention
-        if told == 15:
-            seen = self.structure.bit(PARENT_SEEN, path)
-            rank = 6 + self.structure.small(PARENT_RANK, path, seen)
+        if told < 15:
+            seen, rank = told >= 9, (told - 3) % 6
         else:
-            seen, rank = divmod(told - 3, 6)
+            seen = bool(self.structure.bit(PARENT_SEEN, path))
+            rank = 6 + self.structure.small(PARENT_RANK, path, int(seen))
         mentions = trace.seen if seen else trace.awaited
         mention = mentions.pop(self.ranked(mentions, rank))
         mentions.append(mention)
@@ -1237,7 +1227,7 @@ class Block:
         path.met_in = self
         for i in range(n):
             guess = path.grains[i] if path.known else self.state.last_grains[i]
-            grain = self.times.nibble(GRAIN, i, 2 * guess + path.known)
+            grain = self.times.nibble(GRAIN, i, 2 * guess + path.known, m=10)
             check(grain <= 9, 'damaged "times"')
             path.grains[i] = self.state.last_grains[i] = grain
         path.known = True
@@ -1248,18 +1238,20 @@ class Block:
         v = predicted(costs, divided, lambda base: self.times.signed(family, path.number, base))
         return v * g & MASK
 
-    def span_times(self, row: Row, trace: Trace, own: Mention | None, parent: Mention | None, again: bool) -> None:
+    def span_times(
+        self, row: Row, trace: Trace, own: Mention | None, parent: Mention | None, sent_before: bool
+    ) -> None:
         path = row.path
         self.read_grains(path, 2)
         if START in path.schema.ops:
             bases = [
                 path.last_start,
-                trace.last_start if trace.last_path is not None else None,
+                None if trace.last_path is None else trace.last_start,
                 parent.start if parent and parent.seen else None,
                 parent.child_end if parent and parent.has_children else None,
                 parent.child_start if parent and parent.has_children else None,
                 own.first_start if own and own.has_children else None,
-                own.start if own and again else None,
+                own.start if own and sent_before else None,
             ]
             row.start = path.last_start = self.time(START_TIME, path, path.start_costs, path.grains[0], bases)
         if END in path.schema.ops:
@@ -1267,7 +1259,7 @@ class Block:
                 0,
                 signed64(path.last_length),
                 signed64(own.last_end - row.start) if own and own.has_children else None,
-                signed64(own.length) if own and again else None,
+                signed64(own.length) if own and sent_before else None,
             ]
             path.last_length = self.time(LENGTH, path, path.length_costs, path.grains[1], bases)
             row.end = (row.start + path.last_length) & MASK
@@ -1321,11 +1313,13 @@ class Block:
         m = (OF_VALUE, s, foretelling) if foretelling else (OF_PATH, s, row.path.number)
         in_t, in_m = memories.get(t) if t else None, memories.get(m)
         known = self.state.atoms[class_number]
-        told = section.nibble(HOLE, s, (1 if in_t else 0) + (2 if in_m and in_m is not in_t else 0))
+        told = section.nibble(HOLE, s, bool(in_t) + 2 * (in_m is not None and in_m is not in_t), m=4)
         if told == 3:
             return self.new_value(schema, slot, row.path)
-        atom = (in_t, in_m)[told] if told < 2 else None
-        if told == 2 and known:
+        atom: Atom | None = None
+        if told <= 1:
+            atom = in_m if told else in_t
+        elif told == 2 and known:
             atom = known[section.choice(len(known), "values", CHOICE, class_number, 1 + row.path.number)]
         if atom is None:
             raise FormatError('damaged "values"')
