@@ -20,6 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from otlp_maker import Maker
 
+import tracezip
 from tracezip import _native as native
 from tracezip import reference
 from tracezip.block import SECTIONS
@@ -228,10 +229,10 @@ def length_at(data: bytes, at: int) -> tuple[int, int]:
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
-def damaged(r: random.Random, sections: Sequence[bytes]) -> list[bytes]:
-    """Sections of which one was changed, cut, lengthened, emptied, or changed places with another."""
+def damaged(r: random.Random, sections: Sequence[bytes], names: Sequence[str] = SECTIONS) -> list[bytes]:
+    """Sections of which one, of these names, was changed, cut, lengthened, or became noise."""
     result = list(sections)
-    i = r.choice([i for i, section in enumerate(sections) if section] or [0])
+    i = r.choice([i for i, section in enumerate(sections) if section and SECTIONS[i] in names] or [0])
     data = bytearray(result[i])
     how = r.randrange(6)
     if how < 3 and data:
@@ -258,6 +259,27 @@ def test_same_errors_for_damaged_sections(seed: int, damage: int) -> None:
         sections, n_bytes = sections[1:], n_bytes[1:]
     one, two = twins.outcomes(damaged(r, sections[0]), n_bytes[0])
     assert one == two
+
+
+GENERATORS = sorted((Path(__file__).parent / "golden" / "good").glob("ids_of_*.tzip"))
+
+
+@pytest.mark.parametrize("path", GENERATORS, ids=lambda path: path.stem)
+def test_same_errors_for_damaged_generators(path: Path) -> None:
+    encoder, blocks = native.Encoder(PRESET, 2, 5), []
+    for message in tracezip.open(path):
+        encoder.add(message, b"", 0, False)
+        blocks.append((encoder.encode(), len(message)))
+    assert len(blocks[-1][0][SECTIONS.index("ids")]) < 3_000, "no generator was found"
+    r, failed = random.Random(path.stem), 0
+    for _ in range(40):
+        twins, (*whole, (sections, n_bytes)) = Twins(), blocks
+        for before in whole:
+            twins.outcomes(*before)
+        one, two = twins.outcomes(damaged(r, sections, ("tree", "structure", "ids")), n_bytes)
+        assert one == two
+        failed += isinstance(one, tuple) and isinstance(one[0], type)
+    assert failed > 10
 
 
 @given(st.lists(st.binary(max_size=60), min_size=11, max_size=11), st.integers(0, 10_000))
