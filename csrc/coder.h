@@ -20,6 +20,8 @@ typedef u32 Cell;
 static u16 adapt_rate[BIT_LIMIT + 1];
 
 static void adapt_rates_fill(void) {
+    if (adapt_rate[0]) /* coders at work in other threads read it */
+        return;
     for (u32 n = 0; n <= BIT_LIMIT; n++)
         adapt_rate[n] = (u16)(131072u / (2 * n + 3));
 }

@@ -25,6 +25,8 @@ enum { NIBBLE_LIMIT = 62, NIBBLE_FLOOR = 4 };
 static u16 nibble_goal[16][16], nibble_rate[NIBBLE_LIMIT + 1];
 
 static void nibble_tables_fill(void) {
+    if (nibble_rate[0]) /* coders at work in other threads read them */
+        return;
     for (u32 v = 0; v < 16; v++)
         for (u32 i = 1; i < 16; i++)
             nibble_goal[v][i] = (u16)(i <= v ? i * NIBBLE_FLOOR : PROBABILITY_ONE - (16 - i) * NIBBLE_FLOOR);

@@ -48,7 +48,8 @@ typedef struct {
 /* So many ids must come from a generator before it is worth what its definition costs. */
 static u32 uses_worth(u32 kind) { return kind == GENERATOR_MT19937 ? 360 : kind == GENERATOR_SPLITMIX ? 2 : 3; }
 
-enum { MOST_RESOURCES = 4096, STRETCH = 16384 };
+/* What is kept as long as a stream is bounded: larger names, and later ones, all count as one resource. */
+enum { MOST_RESOURCES = 4096, MOST_RESOURCE_BYTES = 4096, STRETCH = 16384 };
 
 static void id_desk_group_begins(IdDesk *d) {
     map_clear(&d->candidate_index);
@@ -99,7 +100,7 @@ static u32 resource_number(State *s, Resources *r, size_t row) {
     for (size_t at = INDEX_FIRST(r->index, hash); (at = index_next(&r->index, at, hash, &i)) != INDEX_END; at++)
         if (r->names.v[i].n == r->name.n && !memcmp(r->names.v[i].p, r->name.v, r->name.n))
             return i;
-    if (r->names.n == MOST_RESOURCES)
+    if (r->names.n == MOST_RESOURCES || r->name.n > MOST_RESOURCE_BYTES)
         return MOST_RESOURCES;
     VEC_RESERVE(env, r->names, 1);
     r->names.v[r->names.n].p = arena_copy(env, &r->arena, r->name.v, r->name.n);

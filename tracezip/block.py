@@ -140,7 +140,8 @@ def _max_raw_bytes(n_bytes: int) -> int:
 
 
 class _OfThread(threading.local):
-    """Making a zstd context takes longer than a small block, and no two threads may use one. Large ones go."""
+    """Making a zstd context takes longer than a small block, and no two threads may use one. Those of levels 1 to 3
+    stay as long as the thread."""
 
     def __init__(self) -> None:
         self.compressors: dict[int, zstandard.ZstdCompressor] = {}

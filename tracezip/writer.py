@@ -21,7 +21,7 @@ from tracezip.stream import StreamEncoder
 class Writer:
     """Writes one stream; what `tracezip.open` returns for writing. Use it in a with-statement, or close it.
 
-    Memory holds one block (limits.py, BLOCK_SPANS and BLOCK_BYTES), and with `threads` at most 2 more than these. Each
+    Memory holds one block (limits.py, BLOCK_SPANS and BLOCK_BYTES), and with `threads` up to threads + 1 of them. Each
     block is a restart group of its own.
     After an error in writing the file is closed, ends at a whole block where that is possible, and the writer is dead.
     """

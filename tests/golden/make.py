@@ -466,7 +466,7 @@ def section_with_a_byte_left() -> Bad:
 
 @into("bad")
 def coded_section_compressed() -> Bad:
-    """A block that says that a section of the range coder is compressed with zstd."""
+    """A block that says that a coded section is compressed with zstd."""
     return Bad("FormatError", "format", len(BEGIN), BEGIN + block(sections=b"\x01\x03\x01x"))
 
 

@@ -13,7 +13,7 @@ from tracezip.reference.generators import M64
 from tracezip.reference.state import State
 from tracezip.reference.tables import Kind, Record
 
-_MOST_RESOURCES = 4096
+_MOST_RESOURCES = _MOST_RESOURCE_BYTES = 4096
 _STRETCH = 1 << 14
 """The finder looks at so many spans at a time: what it finds in them explains the ids of the next."""
 _USES_WORTH = {GeneratorKind.SPLITMIX: 2, GeneratorKind.V8_WORDS: 3, GeneratorKind.V8_DIGITS: 3}
@@ -84,7 +84,7 @@ class IdPlanner:
         name = b"".join([atom.encoded for atom in resource.atoms])
         if name in self._resources:
             return self._resources[name]
-        if len(self._resources) == _MOST_RESOURCES:
+        if len(self._resources) == _MOST_RESOURCES or len(name) > _MOST_RESOURCE_BYTES:
             return _MOST_RESOURCES
         return self._resources.setdefault(name, len(self._resources))
 
