@@ -40,10 +40,11 @@ class IdGenerator(_SdkIdGenerator):
 
     Each thread of each process draws from a SplitMix64 sequence of its own (G. Steele, D. Lea, C. Flood, "Fast
     splittable pseudorandom number generators", OOPSLA 2014), whose beginning are 64 bits from `os.urandom`; a forked
-    child begins anew. No id comes twice from one sequence, and each bit is uniform, so that samplers may rely on it; but
-    a trace id has the 64 bits of its sequence to be unlike others, not 128: of K sequences of L ids some two overlap
-    with a probability of about K² × L / 2^64 (10^6 threads of 10^6 ids each: one in 18). Ids of other generators are not affected. As with the SDK's own generator, whoever sees
-    ids can foretell later ones: they are no secrets.
+    child begins anew. No id comes twice from one sequence, and each bit is uniform, so that samplers may rely on it;
+    but a trace id has the 64 bits of its sequence to be unlike others, not 128: of K sequences of L ids some two
+    overlap with a probability of about K² × L / 2^64 (10^6 threads of 10^6 ids each: one in 18). Ids of other
+    generators are not affected. As with the SDK's own generator, whoever sees ids can foretell later ones: they are no
+    secrets.
     """
 
     def __init__(self) -> None:
