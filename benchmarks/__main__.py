@@ -142,7 +142,6 @@ def prepare(arguments: argparse.Namespace) -> Run:
         skipped.append(f"{reason}: only the small bundled sample was measured.")
     codecs = choose_codecs(arguments.codec)
     skipped += [f"Skipped: {codec.name}, {codec.needs} is not installed." for codec in codecs if not codec.available]
-    skipped += threads.missing()
     program = build_peers(arguments, skipped)
     return Run(arguments, [codec for codec in codecs if codec.available], program, skipped)
 

@@ -142,7 +142,8 @@ def id_note(report: FileReport) -> str:
     rest = measured.bytes_per_span - per_span
     return (
         f"Of {DEFAULT}'s {measured.bytes_per_span:.2f} bytes per span, {per_span:.2f} are its sections `ids` and "
-        f"`binary` (ids, UUIDs and hex digits that nothing foretold, raw); so it spends {rest:.2f} on the rest."
+        f"`binary` (raw: ids, UUIDs and hex digits that nothing foretold, and states of generators); "
+        f"so it spends {rest:.2f} on the rest."
     )
 
 

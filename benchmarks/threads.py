@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import zstandard
 
@@ -32,18 +30,11 @@ class Speedup:
         return self.one_s / self.two_s
 
 
-def tracezip_has_threads() -> bool:
-    from tracezip.codec import open as tracezip_open
-
-    return "threads" in inspect.signature(tracezip_open).parameters
-
-
 def tracezip_bytes(file: TraceFile, n_threads: int) -> bytes:
     import tracezip
 
-    options: dict[str, Any] = {"threads": n_threads}
     target = io.BytesIO()
-    with tracezip.open(target, "wb", **options) as writer:
+    with tracezip.open(target, "wb", threads=n_threads) as writer:
         for message in file.messages:
             writer.write(message)
     return target.getvalue()
@@ -53,14 +44,9 @@ def zstd_bytes(file: TraceFile, n_threads: int) -> bytes:
     return zstandard.ZstdCompressor(level=3, threads=n_threads).compress(file.stream)
 
 
-def missing() -> list[str]:
-    return [] if tracezip_has_threads() else ["Skipped: tracezip on two threads, tracezip.open has no threads= yet."]
-
-
 def measure_threads(file: TraceFile, repeat: int) -> Iterator[Speedup]:
     yield speedup(file, "zstd -3", partial(zstd_bytes, file), repeat)
-    if tracezip_has_threads():
-        yield speedup(file, "tracezip -3", partial(tracezip_bytes, file), repeat)
+    yield speedup(file, "tracezip -3", partial(tracezip_bytes, file), repeat)
 
 
 def speedup(file: TraceFile, codec: str, run: Callable[[int], bytes], repeat: int) -> Speedup:

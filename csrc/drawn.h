@@ -16,10 +16,6 @@ typedef struct {
     u64 origin;        /* writer: position 0 among the finder's */
 } Generator;
 
-static inline u32 values_of_id(u32 kind) {
-    return kind == GENERATOR_SPLITMIX ? 0 : kind == GENERATOR_V8_DIGITS ? 64 / V8_DIGIT : 2;
-}
-
 static void generator_begin(Env *env, Generator *g, const GeneratorState *told) {
     *g = (Generator){.kind = told->kind, .seed = told->seed, .step = splitmix_step(told->thread), .next = told->v8};
     if (g->kind != GENERATOR_MT19937)

@@ -159,8 +159,8 @@ static u32 largest_group(Finder *f, Env *env, i64 *low, i64 *high) {
 
 static int whole(const MtKnown *k) { return k->top & k->low; }
 
-/* If a word that was deduced was drawn for an id of the sample, the id's other word is known as
- * well; and in the next round its group. */
+/* If a word that was deduced was drawn for an id of the sample, the id's other word is known as well; and in the next
+ * round its group. */
 static void recognise(Finder *f, u32 at) {
     MtSearch *s = &f->mt;
     u32 expected = (u32)((u64)at * s->x.n / s->known.n), slack = (u32)s->x.n / 8;

@@ -17,8 +17,6 @@ enum { AHEAD_FIRST = 1024, AHEAD_MOST = 2048, AHEAD_DIGITS = 512 };
 /* How much earlier than an id a reader's generator begins. */
 enum { ORIGIN_BACK = 1024 };
 
-static u32 values_of_id(const Stream *g) { return g->kind == GENERATOR_V8_DIGITS ? 64 / V8_DIGIT : 2; }
-
 static u32 stream_to(const Stream *g) { return g->from + (u32)g->values.n; }
 
 static u64 stream_id(const Stream *g, u32 place) {
@@ -112,10 +110,10 @@ static int may_make(Finder *f, const Stream *g, u32 n) {
 
 static void make_after(Finder *f, Env *env, u32 stream, u32 n) {
     Stream *g = &f->streams.v[stream];
-    u32 entered = g->values.n ? (u32)g->values.n - (values_of_id(g) - 1) : 0;
+    u32 entered = g->values.n ? (u32)g->values.n - (values_of_id(g->kind) - 1) : 0;
     values_after(f, env, g, n);
     table_reserve(f, env, (u32)g->values.n - entered);
-    enter(f, stream, g->from + entered, (u32)g->values.n - (values_of_id(g) - 1) - entered);
+    enter(f, stream, g->from + entered, (u32)g->values.n - (values_of_id(g->kind) - 1) - entered);
 }
 
 static void make_before(Finder *f, Env *env, u32 stream, u32 n) {
@@ -165,8 +163,8 @@ static int trace_at(Finder *f, u64 first, u64 second, int is_mt, u32 *stream, u3
     if (!table_find(f, first, stream, place))
         return 0;
     const Stream *g = &f->streams.v[*stream];
-    u32 next = *place + values_of_id(g);
-    return (g->kind == GENERATOR_MT19937) == is_mt && next + values_of_id(g) <= stream_to(g) &&
+    u32 next = *place + values_of_id(g->kind);
+    return (g->kind == GENERATOR_MT19937) == is_mt && next + values_of_id(g->kind) <= stream_to(g) &&
            stream_id(g, next) == second;
 }
 
@@ -251,7 +249,7 @@ static void table_begin_anew(Finder *f) {
         f->streams.v[n] = s;
         f->has_mt |= s.kind == GENERATOR_MT19937;
         f->has_v8 |= s.kind != GENERATOR_MT19937;
-        enter(f, (u32)n++, s.from, (u32)s.values.n - (values_of_id(&s) - 1));
+        enter(f, (u32)n++, s.from, (u32)s.values.n - (values_of_id(s.kind) - 1));
     }
     f->streams.n = n;
 }

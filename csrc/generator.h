@@ -7,7 +7,12 @@
 #include "splitmix.h"
 #include "v8.h"
 
-enum { GENERATOR_SPLITMIX, GENERATOR_V8_WORDS, GENERATOR_V8_DIGITS, GENERATOR_MT19937, N_GENERATOR_KINDS };
+enum { GENERATOR_SPLITMIX, GENERATOR_V8_WORDS, GENERATOR_V8_DIGITS, GENERATOR_MT19937 };
+
+/* Values that an id of 64 bits is made of; those of SplitMix are not kept. */
+static inline u32 values_of_id(u32 kind) {
+    return kind == GENERATOR_SPLITMIX ? 0 : kind == GENERATOR_V8_DIGITS ? 64 / V8_DIGIT : 64 / V8_WORD;
+}
 
 /* What is told: of SplitMix the seed of position 0 and the thread that its step depends on; of V8 the state before the
  * refill that begins at position 0; of MT19937 the first 624 words, untempered. */

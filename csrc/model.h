@@ -39,7 +39,6 @@ static void cells_begin(Cell *cells, u32 family, u32 n) {
         nibble_begin((Nibble *)cells, family < N_FAMILIES && n_values[family] ? n_values[family] : 16);
         return;
     }
-
     u32 nibbles = n % NIBBLE_CELLS ? 0 : n < PAIR_CELLS ? n / NIBBLE_CELLS : PAIR_CELLS / NIBBLE_CELLS;
     for (u32 i = 0; i < nibbles; i++)
         nibble_begin((Nibble *)(cells + (size_t)i * NIBBLE_CELLS), 16);
@@ -66,8 +65,8 @@ static inline Cell *context(Contexts *x, u32 family, u32 a, u32 b, u32 n) {
 /* The same for a context whose place, + 1, is kept in *at once it is known; 0 until then. */
 static inline Cell *kept_context(Contexts *x, u32 *at, u32 family, u32 a, u32 b, u32 n) {
     if (!*at) {
-        Cell *bits = context(x, family, a, b, n); /* may move the others */
-        *at = (u32)(bits - x->cells.v) + 1;
+        Cell *cells = context(x, family, a, b, n); /* may move the others */
+        *at = (u32)(cells - x->cells.v) + 1;
     }
     return x->cells.v + *at - 1;
 }

@@ -1,15 +1,13 @@
 /* SplitMix64, from which a JVM's ThreadLocalRandom draws: one generator a thread. FORMAT.md, "Generators".
  *
  * The number at a position is mix(seed + position * step). mix is a bijection, so an id tells its seed, and a step is
- * odd, so it tells its position. The seeds that threads begin with are numbers of such a sequence themselves. */
+ * odd, so it tells its position. */
 #ifndef TZ_SPLITMIX_H
 #define TZ_SPLITMIX_H
 
 #include "base.h"
 
 #define SPLITMIX_GOLDEN 0x9e3779b97f4a7c15u /* the step of every thread up to Java 16; later 2 * thread id more */
-#define SPLITMIX_SEEDER 0xbb67ae8584caa73bu /* between the seeds of two threads, before mix: up to Java 16 */
-#define SPLITMIX_SILVER 0x6a09e667f3bcc909u /* the same from Java 17 on */
 
 static inline u64 splitmix_mix(u64 z) {
     z = (z ^ z >> 33) * 0xff51afd7ed558ccdu;

@@ -69,6 +69,7 @@ static u32 code_value(State *s, u32 schema, u32 slot, u32 cls, const Place *at, 
     return r;
 }
 
+/* The value of the slot that a hole's value depends on, as the serial of a defined atom; NONE if there is none. */
 static u32 condition_of(const State *s, const Path *p, u32 slot, const u32 *known) {
     const Tables *t = &s->t;
     u32 on = t->conds.v[t->schemas.v[p->schema].modes + slot];

@@ -25,6 +25,7 @@ from tracezip import _native as native
 from tracezip import reference
 from tracezip.block import SECTIONS
 from tracezip.errors import TracezipError
+from tracezip.reference import ids as reference_ids
 
 PRESET = resources.files("tracezip").joinpath("_preset.txt").read_bytes().split(b"\n")[:-1]
 DATA = sorted(Path(os.environ.get("TRACEZIP_DATA", "/nonexistent")).glob("*.otlp.zst"))
@@ -280,6 +281,21 @@ def test_same_errors_for_damaged_generators(path: Path) -> None:
         assert one == two
         failed += isinstance(one, tuple) and isinstance(one[0], type)
     assert failed > 10
+
+
+def test_a_trace_is_no_nearer_for_going_round_2_to_the_64th(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans = b"".join(field(2, field(1, bytes([trace]) * 16)) for trace in (1, 2, 1))
+    message = field(1, field(2, spans))
+    encoder = reference.Encoder(PRESET, 2, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(reference_ids, "_traces_since", lambda *_: (1 << 64) + 1)
+        patch.setattr(reference_ids, "_trace_before", lambda s, back: s.last_trace)
+        encoder.add(message, b"", 0, False)
+        sections = encoder.encode()
+    one, two = Twins().outcomes(sections, len(message))
+    assert one == two
+    assert isinstance(one, tuple)
+    assert "structure" in str(one[1])
 
 
 @given(st.lists(st.binary(max_size=60), min_size=11, max_size=11), st.integers(0, 10_000))

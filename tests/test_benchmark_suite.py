@@ -7,7 +7,9 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,9 +39,8 @@ def codec(name: str, unit: str) -> Codec:
     return next(codec for codec in CODECS if (codec.name, codec.unit) == (name, unit))
 
 
-def measurement(name: str, unit: str = "file", **changed: object) -> Measurement:
-    facts: dict[str, object] = {"stored_bytes": 5_000, "compress_s": 0.5, "decompress_s": 0.1, "is_prefix": False}
-    return Measurement("a", name, unit, 500, 50_000, **(facts | changed))  # type: ignore[arg-type]
+def measurement(name: str, unit: str = "file", **changed: Any) -> Measurement:
+    return replace(Measurement("a", name, unit, 500, 50_000, 5_000, 0.5, 0.1, is_prefix=False), **changed)
 
 
 def a_report() -> report.FileReport:
@@ -261,10 +262,10 @@ def test_versions_of_the_peers_are_named() -> None:
     assert set(peers.versions()) == {"STEF", "OTel-Arrow"}
 
 
-def test_threads_that_a_codec_does_not_have_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "tracezip_has_threads", lambda: False)
-    assert threads.missing() == ["Skipped: tracezip on two threads, tracezip.open has no threads= yet."]
-    assert [found.codec for found in threads.measure_threads(SMALL, 1)] == ["zstd -3"]
+def test_threads_are_measured_beside_those_of_zstd() -> None:
+    found = list(threads.measure_threads(SMALL, 1))
+    assert [speedup.codec for speedup in found] == ["zstd -3", "tracezip -3"]
+    assert found[1].one_bytes == found[1].two_bytes
 
 
 def test_no_codec_is_measured_twice() -> None:

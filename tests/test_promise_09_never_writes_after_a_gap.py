@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from archives import MESSAGES, archive, frames, read
 
 import tracezip
+from tracezip import lanes, limits
 
 N_ALLOWED = range(0, len(archive()), 7)
 
@@ -193,3 +195,46 @@ def test_an_object_with_only_write_is_enough() -> None:
         writer.write(MESSAGES[0])
     assert read(bare.data) == (MESSAGES[:1], None)
     assert writer.stats["compressed_bytes"] == len(bare.data)
+
+
+# --- blocks that other threads compress -------------------------------------------------------------------------------
+
+
+def threads_of_writers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tracezip")]
+
+
+def write_for_ever(writer: tracezip.Writer, message: bytes) -> None:
+    while True:
+        writer.write(message)
+
+
+@pytest.mark.parametrize("n_free", range(0, 2000, 190))
+def test_a_full_disk_ends_the_threads_too(n_free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BLOCK_SPANS", 1)
+    disk = Disk(n_free)
+    writer = tracezip.open(disk, "wb", threads=3)
+    with pytest.raises(OSError, match="No space left"):
+        write_for_ever(writer, MESSAGES[0])
+    assert not threads_of_writers()
+    messages = read(bytes(disk.data)).messages
+    assert messages == MESSAGES[:1] * len(messages)
+    writer.close()
+
+
+def test_a_thread_that_fails_is_an_error_of_the_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BLOCK_SPANS", 1)
+    target = io.BytesIO()
+    writer = tracezip.open(target, "wb", threads=2)
+    writer.write(MESSAGES[0])
+    writer.flush()
+
+    def fail(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(lanes.Lane, "frame", fail)
+    with pytest.raises(MemoryError):
+        write_for_ever(writer, MESSAGES[1])
+    writer.close()
+    assert not threads_of_writers()
+    assert read(target.getvalue()).messages == MESSAGES[:1]

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 import tracezip
 from tracezip import limits
 from tracezip.block import SECTIONS
-from tracezip.reference import format_limits
+from tracezip.reference import contexts, format_limits, tables
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tracezip"
@@ -95,6 +96,13 @@ def test_format_md_gives_the_limits_of_the_kernels() -> None:
     written |= {2 ** int(power) for power in re.findall(r"2\^(\d+)", text)}
     missing = {name: value for name, value in kernel_limits().items() if value not in written}
     assert not missing
+
+
+@pytest.mark.parametrize(("header", "names"), [("| number | family |", contexts.F), ("| op | name |", tables.Op)])
+def test_format_md_gives_the_numbers_of_families_and_ops(header: str, names: type[IntEnum]) -> None:
+    table = (ROOT / "FORMAT.md").read_text().split(header)[1].split("\n\n")[0]
+    found = {(name, int(number)) for number, name in re.findall(r"^\| (\d+)[^|]*\|[ ▸]*(\w+) \|", table, re.MULTILINE)}
+    assert found == {(name.name, name.value) for name in names}
 
 
 # --- layers of modules ------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Every limit of the format and every default of the writers. FORMAT.md, "Limits", gives the same numbers.
 
-Sizes are in bytes. What is called MAX_ belongs to the format: a reader refuses what goes over it, a writer never does.
-The others are choices of this writer, and readers do not know them. Imports nothing.
+Sizes are in bytes. What comes first and is called MAX_ belongs to the format: a reader refuses what goes over it, a
+writer never does. The choices of readers and of writers come after it; files do not depend on them. Imports nothing.
 """
 
 from __future__ import annotations

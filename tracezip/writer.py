@@ -21,8 +21,8 @@ from tracezip.stream import StreamEncoder
 class Writer:
     """Writes one stream; what `tracezip.open` returns for writing. Use it in a with-statement, or close it.
 
-    Memory holds one block (limits.py, BLOCK_SPANS and BLOCK_BYTES), and with `threads` up to threads + 1 of them. Each
-    block is a restart group of its own.
+    Memory holds one block (limits.py, BLOCK_SPANS and BLOCK_BYTES; LARGE_ from level 7 on), and with `threads` up to
+    threads + 1 of them. Each block is a restart group of its own.
     After an error in writing the file is closed, ends at a whole block where that is possible, and the writer is dead.
     """
 
@@ -89,13 +89,15 @@ class Writer:
                     self._file.write(self._header + frame)
                     self._header = b""
         except BaseException:
-            with suppress(OSError):
-                self._file.close()
+            self._let_go()
             raise
 
     def _finish(self, *, complete: bool) -> None:
-        if self._guard.is_foreign or self._guard.is_over:
+        if self._guard.is_foreign:
             self._file.close()
+            return
+        if self._guard.is_over:
+            self._let_go()
             return
         with self._guard:
             try:
@@ -105,6 +107,12 @@ class Writer:
                 self._guard.end()
                 self._stream.close()
                 self._file.close()
+
+    def _let_go(self) -> None:
+        """After a failure: nothing is written any more, and no thread goes on."""
+        self._stream.close()
+        with suppress(OSError):
+            self._file.close()
 
     def _write_end(self, complete: bool) -> None:
         if not complete:
