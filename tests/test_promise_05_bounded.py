@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from archives import BLOCK, HEADER, MARKER, MESSAGES, archive, chained, frame, frames, message, read, varint
+from archives import BLOCK, HEADER, MARKER, MESSAGES, archive, chained, field, frame, frames, message, read, varint
 
 import tracezip
+from benchmarks import peak
 from tracezip import limits
 
 MIB = 1 << 20
@@ -188,6 +189,46 @@ def test_recovery_takes_no_more_than_linear_time() -> None:
     false_frames = (MARKER + b"B" + varint(1 << 20)) * 300_000
     read(BEGIN + false_frames, skip_damage=True)
     assert time.process_time() - start < 20
+
+
+def keys_of_one_trace(n_spans: int) -> bytes:
+    """Spans of one trace, each with keys of its own, of which each has one value or another."""
+    spans = [
+        b"".join(field(9, field(1, b"%d.%d" % (span, key)) + field(2, field(1, value))) for key in range(60))
+        for value in (b"one", b"two", b"one", b"two")
+        for span in range(n_spans)
+    ]
+    return field(1, field(2, b"".join(field(2, field(1, b"t" * 16) + attributes) for attributes in spans)))
+
+
+def test_many_keys_in_one_trace_take_no_more_than_linear_time() -> None:
+    seconds = []
+    for data in (keys_of_one_trace(100), keys_of_one_trace(1600)):
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            assert tracezip.decompress(tracezip.compress(data)) == data
+            times.append(time.process_time() - start)
+        seconds.append(min(times))
+    assert seconds[1] < 16 * 3 * seconds[0]
+
+
+def test_large_resources_are_not_kept_by_a_writer() -> None:
+    def request(number: int) -> bytes:
+        attribute = field(1, b"k") + field(2, field(1, b"%d" % number * 100_000))
+        return field(1, field(1, field(1, attribute)) + field(2, field(2, b"")))
+
+    before = peak.reset()
+    if before is None:
+        pytest.skip("this system does not tell the peak of a process's memory")
+    peaks = []
+    with tracezip.open(Endless(), "wb") as writer:
+        for number in range(1000, 1300):
+            writer.write(request(number))
+            writer.flush()
+            if number in (1049, 1299):
+                peaks.append(peak.since(before))
+    assert peaks[1] < peaks[0] + 30 * MIB
 
 
 def test_the_kernels_take_whatever_the_limits_allow() -> None:
