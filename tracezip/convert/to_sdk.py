@@ -8,8 +8,7 @@ the SDK's own mapping, which is read-only and equal to a dict of the same items.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,16 +19,13 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from tracezip.convert.schema import FLAG_IS_REMOTE, FLAG_TRACE_FLAGS_MASK, MESSAGES
-from tracezip.convert.wire import read_length, read_tag, read_varint
+from tracezip.convert.fields import Values, read_attributes, read_fields
+from tracezip.convert.schema import FLAG_IS_REMOTE, FLAG_TRACE_FLAGS_MASK
 
 _KINDS = (None, SpanKind.INTERNAL, SpanKind.SERVER, SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER)
 """By the numbers of OTLP."""
-_FIELDS = {name: {field.tag: field for field in fields} for name, fields in MESSAGES.items()}
 _N_CACHED = 256
 """Resources and scopes that are rebuilt once and shared by their spans."""
-
-_Values = dict[str, Any]
 
 
 def readable_span(
@@ -43,7 +39,7 @@ def readable_span(
 
     It is for what was made there only: other messages may raise anything.
     """
-    values = _read("Span", span)
+    values = read_fields("Span", span)
     context = _context(values)
     return ReadableSpan(
         name=values.get("name", ""),
@@ -61,104 +57,44 @@ def readable_span(
     )
 
 
-# --- messages to values -----------------------------------------------------------------------------------------------
-
-
-def _read(name: str, data: bytes) -> _Values:
-    """The fields of a message that are there, by name; repeated ones always, as lists; nested messages as bytes."""
-    known = _FIELDS[name]
-    values: _Values = {field.name: [] for field in known.values() if field.repeated}
-    at = 0
-    while at < len(data):
-        tag, at = read_tag(data, at, len(data))
-        field = known[tag]
-        value, at = _SCALARS.get(field.kind, _bytes)(data, at)
-        if field.repeated:
-            values[field.name].append(value)
-        else:
-            values[field.name] = value
-    return values
-
-
-def _bytes(data: bytes, at: int) -> tuple[bytes, int]:
-    start, end = read_length(data, at, len(data))
-    return data[start:end], end
-
-
-def _string(data: bytes, at: int) -> tuple[str, int]:
-    value, end = _bytes(data, at)
-    return value.decode(), end
-
-
-def _uint(data: bytes, at: int) -> tuple[int, int]:
-    return read_varint(data, at, len(data))
-
-
-def _int64(data: bytes, at: int) -> tuple[int, int]:
-    value, end = _uint(data, at)
-    return value - (value >> 63 << 64), end
-
-
-def _bool(data: bytes, at: int) -> tuple[bool, int]:
-    value, end = _uint(data, at)
-    return bool(value), end
-
-
-def _fixed(code: str) -> Callable[[bytes, int], tuple[Any, int]]:
-    layout = struct.Struct(code)
-    return lambda data, at: (layout.unpack_from(data, at)[0], at + layout.size)
-
-
-_SCALARS: dict[str, Callable[[bytes, int], tuple[Any, int]]] = {
-    "string": _string,
-    "bool": _bool,
-    "int64": _int64,
-    "uint32": _uint,
-    "enum": _uint,
-    "fixed32": _fixed("<I"),
-    "fixed64": _fixed("<Q"),
-    "double": _fixed("<d"),
-}
-
-
 # --- values to objects of the SDK -------------------------------------------------------------------------------------
 
 
-def _context(values: _Values, is_remote: bool = False) -> SpanContext | None:
+def _context(values: Values, is_remote: bool = False) -> SpanContext | None:
     """Of a span or a link; None if it was made without one."""
     if "span_id" not in values:
         return None
     return _span_context(values, int.from_bytes(values["trace_id"], "big"), values["span_id"], is_remote)
 
 
-def _parent(values: _Values, context: SpanContext | None) -> SpanContext | None:
+def _parent(values: Values, context: SpanContext | None) -> SpanContext | None:
     if "parent_span_id" not in values:
         return None
     trace_id = context.trace_id if context else 0
     return _span_context(values, trace_id, values["parent_span_id"], _is_remote(values))
 
 
-def _span_context(values: _Values, trace_id: int, span_id: bytes, is_remote: bool) -> SpanContext:
+def _span_context(values: Values, trace_id: int, span_id: bytes, is_remote: bool) -> SpanContext:
     flags = TraceFlags(values.get("flags", 0) & FLAG_TRACE_FLAGS_MASK)
     return SpanContext(trace_id, int.from_bytes(span_id, "big"), is_remote, flags, _trace_state(values))
 
 
-def _is_remote(values: _Values) -> bool:
+def _is_remote(values: Values) -> bool:
     return bool(values.get("flags", 0) & FLAG_IS_REMOTE)
 
 
-def _trace_state(values: _Values) -> TraceState:
+def _trace_state(values: Values) -> TraceState:
     entries = [entry.partition("=") for entry in values.get("trace_state", "").split(",") if entry]
     return TraceState([(key, value) for key, _, value in entries])
 
 
 def _event(data: bytes) -> Event:
-    values = _read("Event", data)
+    values = read_fields("Event", data)
     return Event(values.get("name", ""), _attributes(values), values.get("time_unix_nano", 0))
 
 
 def _link(data: bytes) -> Link:
-    values = _read("Link", data)
+    values = read_fields("Link", data)
     context = _context(values, _is_remote(values))
     return Link(context, _attributes(values))  # type: ignore[arg-type]  # None is what it was then
 
@@ -166,7 +102,7 @@ def _link(data: bytes) -> Link:
 def _status(data: bytes | None) -> Status | None:
     if data is None:
         return None
-    values = _read("Status", data)
+    values = read_fields("Status", data)
     return Status(StatusCode(values.get("code", 0)), values.get("message"))
 
 
@@ -178,38 +114,19 @@ def _bounded(items: Iterator[Any], n_dropped: int) -> Sequence[Any]:
 
 @lru_cache(_N_CACHED)
 def _resource(data: bytes, schema_url: str) -> Resource:
-    return Resource(_attribute_values(_read("Resource", data)), schema_url)
+    return Resource(read_attributes(read_fields("Resource", data)["attributes"]), schema_url)
 
 
 @lru_cache(_N_CACHED)
 def _scope(data: bytes, schema_url: str) -> InstrumentationScope | None:
     if not data and not schema_url:
         return None
-    values = _read("InstrumentationScope", data)
-    attributes = _attribute_values(values)
+    values = read_fields("InstrumentationScope", data)
+    attributes = read_attributes(values["attributes"])
     return InstrumentationScope(values.get("name", ""), values.get("version"), schema_url, attributes)
 
 
-def _attributes(values: _Values) -> BoundedAttributes:
-    attributes = BoundedAttributes(attributes=_attribute_values(values))
+def _attributes(values: Values) -> BoundedAttributes:
+    attributes = BoundedAttributes(attributes=read_attributes(values["attributes"]))
     attributes.dropped = values.get("dropped_attributes_count", 0)
     return attributes
-
-
-def _attribute_values(values: _Values) -> dict[str, Any]:
-    return dict(map(_key_value, values["attributes"]))
-
-
-def _key_value(data: bytes) -> tuple[str, Any]:
-    values = _read("KeyValue", data)
-    return values.get("key", ""), _any_value(values.get("value", b""))
-
-
-def _any_value(data: bytes) -> Any:
-    for name, value in _read("AnyValue", data).items():
-        if name == "array_value":
-            return tuple(map(_any_value, _read("ArrayValue", value)["values"]))
-        if name == "kvlist_value":
-            return dict(map(_key_value, _read("KeyValueList", value)["values"]))
-        return value
-    return None
