@@ -15,7 +15,8 @@ typedef struct {
 Decoder *decoder_new(const Preset *preset);
 void decoder_free(Decoder *d);
 /* Begins a restart group. */
-int decoder_reset(Decoder *d);
+/* Begins a restart group, with what `like` knows, if it is given: that must outlive it. */
+int decoder_reset(Decoder *d, const Decoder *like);
 /* Reads one block of `n_bytes` decoded bytes: its sections, in order. TZ_OK or an error; after an error the decoder is
  * only good for freeing, and *where names the section. */
 int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, const char **where);

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Protocol
+from typing import Protocol, Self
 
 VARIABLE = "TRACEZIP_BACKEND"
 _MODULES = {"native": "tracezip._native", "reference": "tracezip.reference"}
@@ -48,8 +48,11 @@ class BlockEncoder(Protocol):
     def encode(self) -> tuple[bytes, ...]:
         """The sections, in the order of `block.SECTIONS`, of all that was added; then nothing is pending."""
 
-    def reset(self) -> None:
-        """Begins a restart group: all dictionaries are forgotten. Only with nothing pending."""
+    def reset(self, like: Self | None = None) -> None:
+        """Begins a restart group: all dictionaries are forgotten. Only with nothing pending.
+
+        like: an encoder with the same preset strings and nothing pending; what it knows is known to this one then.
+        """
 
     def statistics(self) -> dict[str, int]:
         """Counts of the restart group so far."""
@@ -73,8 +76,8 @@ class BlockDecoder(Protocol):
         copy.
         """
 
-    def reset(self) -> None:
-        """Begins a restart group: all dictionaries are forgotten."""
+    def reset(self, like: Self | None = None) -> None:
+        """Begins a restart group: all dictionaries are forgotten. `like` as for an encoder."""
 
     def statistics(self) -> dict[str, int]:
         """Counts of the restart group so far, `spans` and `traces` among them."""

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zstandard
 
@@ -16,6 +16,9 @@ from tracezip.errors import InputError, TracezipError
 from tracezip.guard import Guard
 from tracezip.sink import Sink
 from tracezip.stream import StreamEncoder
+
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
 
 
 class Writer:
@@ -35,10 +38,13 @@ class Writer:
         dictionary_threshold: int,
         metadata: Mapping[str, Any] | None,
         threads: int = 1,
+        dictionary: Dictionary | None = None,
     ) -> None:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
-        self._stream = StreamEncoder(level, dictionary_threshold, _facts(metadata), threads=threads)
+        self._stream = StreamEncoder(
+            level, dictionary_threshold, _facts(metadata), threads=threads, dictionary=dictionary
+        )
         self._sink = Sink(file, mode)
         self._header = self._stream.header  # written with the first frame: an unused writer leaves an archive as it is
 
