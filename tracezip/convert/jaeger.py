@@ -18,7 +18,9 @@ What Jaeger's JSON cannot hold, and what comes back instead:
     attributes named as a tag of       the field: see `tracezip.convert.tags`; "error" = true is a status,
       `tracezip.convert.tags`            "event" of an event its name
     ids shorter than 16 or 8 bytes     with zero bytes in front; a parent of zero bytes: none
-    a parent that is linked to         Jaeger has one reference for it, and the link comes back
+    a link with `opentracing.ref_type` the parent
+      = child_of into the span's own
+      trace, of a span without parent
     an event named "link" with         an attribute of the link that it names
       `trace_id` and `span_id`
 """
@@ -49,8 +51,8 @@ from tracezip.convert.tags import (
 from tracezip.convert.wire import utf8
 
 CHILD_OF, FOLLOWS_FROM = "CHILD_OF", "FOLLOWS_FROM"
-REFERENCE_TYPE = "opentracing.ref_type"
-"""The attribute of a link that says, with the value `child_of`, that Jaeger has it as a further parent."""
+REFERENCE_TYPE, CHILD_OF_LINK = "opentracing.ref_type", "child_of"
+"""The attribute of a link that says, with this value, that Jaeger has it as a further parent."""
 WARNINGS = "@jaeger@warnings"
 """The attribute in which Jaeger keeps what it warns of in a span."""
 EVENT_NAME, LINK_EVENT = "event", "link"
@@ -161,7 +163,7 @@ def _parent(span: Span) -> list[dict[str, str]]:
 
 
 def _reference(link: Link) -> dict[str, str]:
-    kind = CHILD_OF if link.attributes.get(REFERENCE_TYPE) == "child_of" else FOLLOWS_FROM
+    kind = CHILD_OF if link.attributes.get(REFERENCE_TYPE) == CHILD_OF_LINK else FOLLOWS_FROM
     return {"refType": kind, "traceID": link.trace_id.hex(), "spanID": link.span_id.hex()}
 
 
@@ -173,16 +175,22 @@ def _log(event: Event) -> dict[str, Any]:
 
 
 def _link_logs(span: Span) -> Iterator[dict[str, Any]]:
-    """What a reference cannot hold of a link."""
-    for link in span.links:
-        attributes = {key: value for key, value in link.attributes.items() if key != REFERENCE_TYPE}
-        attributes = with_count(attributes, link.dropped_attributes_count)
-        if link.trace_state:
-            attributes = {**attributes, TRACE_STATE: link.trace_state}
-        if attributes:
-            ids = {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex()}
-            fields = _key_values({**attributes, EVENT_NAME: LINK_EVENT, **ids})
-            yield {"timestamp": span.start_ns // 1000, "fields": fields}
+    """What references cannot hold of links: a log for each link, in order, or none if no link has more to say."""
+    logs = [_beyond_reference(link) for link in span.links]
+    if not any(logs):
+        return
+    for link, attributes in zip(span.links, logs, strict=True):
+        ids = {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex()}
+        fields = _key_values({**attributes, EVENT_NAME: LINK_EVENT, **ids})
+        yield {"timestamp": span.start_ns // 1000, "fields": fields}
+
+
+def _beyond_reference(link: Link) -> dict[str, Any]:
+    attributes = with_count(link.attributes, link.dropped_attributes_count)
+    if link.trace_state:
+        attributes = {**attributes, TRACE_STATE: link.trace_state}
+    is_told = attributes.get(REFERENCE_TYPE) == CHILD_OF_LINK
+    return {key: attributes[key] for key in attributes if key != REFERENCE_TYPE} if is_told else attributes
 
 
 def _key_values(tags: dict[str, Any]) -> list[dict[str, Any]]:
