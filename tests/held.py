@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from otlp_maker import Maker
@@ -14,8 +15,44 @@ from otlp_maker import Maker
 from tracezip.convert.spans import Event, Link, Resource, Scope, Span, read_spans
 from tracezip.errors import InputError
 
-KINDS = ("", "internal", "server", "client", "producer", "consumer")
-RESERVED = {"otel.scope.name", "otel.scope.version", "span.kind", "w3c.tracestate", "otel.status_code"}
+EXAMPLE = Span(
+    trace_id=bytes(range(100, 116)),
+    span_id=bytes(range(50, 58)),
+    parent_span_id=bytes(range(60, 68)),
+    name="GET /cart",
+    kind=1,
+    start_ns=10**18 + 5_000,
+    end_ns=10**18 + 7_000,
+    attributes={"text": "caf\u00e9 \n", "url.path": "/", "peer.service": "db"},
+    events=(Event(10**18 + 6_000, "exception", {"n": 3, "ok": True, "x": 0.5}, 2), Event(10**18, "", {}, 0)),
+    links=(Link(bytes(range(16)), bytes(range(8)), "k=v", {"why": "batch", "n": -4}, 5, 0),),
+    status_code=2,
+    status_message="it broke",
+    trace_state="vendor=1",
+    flags=0,
+    dropped_attributes_count=1,
+    dropped_events_count=2,
+    dropped_links_count=3,
+    resource=Resource({"service.name": "shop", "host.name": "node-1"}),
+    scope=Scope("library", "1.2"),
+)
+"""All of it is in text or microseconds, so that both formats can hold it."""
+
+
+def changed(span: Span, fields: dict[str, Any]) -> Span:
+    """The span with other fields; those of its resource and its scope are dicts."""
+    for name in ("resource", "scope"):
+        if name in fields:
+            fields = {**fields, name: replace(getattr(span, name), **fields[name])}
+    return replace(span, **fields)
+
+
+def statements(heading: str) -> list[str]:
+    """The first column of the table under a heading of docs/CONVERSIONS.md."""
+    text = (Path(__file__).parent.parent / "docs" / "CONVERSIONS.md").read_text()
+    section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("|")]
+    return rows[2:]
 
 
 def plain(value: Any) -> Any:

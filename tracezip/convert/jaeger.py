@@ -2,27 +2,8 @@
 
 Sources: "OpenTelemetry to Jaeger Transformation", and `internal/uimodel` of Jaeger for the JSON itself. Beyond what
 the document asks for, an INTERNAL kind is written as a tag, as the Collector does, and a link that has attributes is
-a log besides a reference, as the document allows: both come back.
-
-What Jaeger's JSON cannot hold, and what comes back instead:
-
-    nanoseconds                        starts, durations and times of events are cut to microseconds
-    an end before the start, no end    a duration of 0
-    array and map values               their JSON text; no value: ""
-    which attributes are the scope's   they are attributes of its spans
-    schema URLs, dropped attributes    none, 0
-      of a scope
-    flags other than "sampled"         0
-    flags of links                     0
-    a status message without a code    none: the status is not set then
-    attributes named as a tag of       the field: see `tracezip.convert.tags`; "error" = true is a status,
-      `tracezip.convert.tags`            "event" of an event its name
-    ids shorter than 16 or 8 bytes     with zero bytes in front; a parent of zero bytes: none
-    a link with `opentracing.ref_type` the parent
-      = child_of into the span's own
-      trace, of a span without parent
-    an event named "link" with         an attribute of the link that it names
-      `trace_id` and `span_id`
+a log besides a reference, as the document allows: both come back. docs/CONVERSIONS.md lists what the format cannot
+hold, and what comes back instead.
 """
 
 from __future__ import annotations

@@ -2,32 +2,11 @@
 
 Sources: "OpenTelemetry to Zipkin Transformation" and Zipkin's own `zipkin2-api.yaml`. Beyond what the first asks for,
 an INTERNAL kind, trace states and links are tags, as the Collector writes them. Addresses, ports and `peer.service`
-move into the endpoints and come back from there.
-
-What Zipkin's JSON cannot hold, and what comes back instead:
-
-    nanoseconds                        starts, durations and times of events are cut to microseconds; a duration under
-                                       one is 1 µs, as Zipkin asks
-    no end, an end that is not after   the start; a start of 0 is an absent one
-      the start
-    types of the attributes of spans,  text: numbers in decimal, true or false, JSON of arrays and maps, base64 of
-      resources and scopes               bytes. Those of events and links keep theirs, but for bytes
-    which attributes are whose         those named as in RESOURCE_PREFIXES are the resource's, all others the span's;
-                                       where they share a key, the span's is kept
-    schema URLs                        none
-    flags of spans and links           0
-    the message of a status OK, or     none
-      without a code
-    an ERROR status message "true"     none
-    an attribute "error"               none: Zipkin takes every span that has it for failed
-    attributes named as a tag of       the field: see `tracezip.convert.tags`; `otlp.link.0` and so on, `zipkin.debug`,
-      `tracezip.convert.tags`            `zipkin.shared`
-    a parent of zero bytes             none
-    an event whose name is JSON of     that event
-      another with attributes
+move into the endpoints and come back from there. docs/CONVERSIONS.md lists what the format cannot hold, and what comes
+back instead.
 
 A trace id that has not 1 to 16 bytes, or a span or parent id that has not 1 to 8, is an error, and so is one of zero
-bytes only; shorter ones than 16 or 8 come back with zero bytes in front.
+bytes only: Zipkin would refuse the whole list.
 """
 
 from __future__ import annotations
