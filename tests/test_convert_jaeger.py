@@ -277,6 +277,103 @@ def test_warnings_are_kept() -> None:
     assert json.loads(document([span]))["data"][0]["spans"][0]["warnings"] == ["clock skew"]
 
 
+# --- what OTLP cannot hold of it --------------------------------------------------------------------------------------
+
+TAGS = [
+    {"key": "http.status_code", "type": "int64", "value": 200},
+    {"key": "id", "type": "int64", "value": "9223372036854775222"},
+    {"key": "temperature", "type": "float64", "value": 72.5},
+    {"key": "blob", "type": "binary", "value": "AAAwOQ=="},
+    {"key": "cached", "type": "bool", "value": False},
+    {"key": "otel.scope.name", "type": "string", "value": "lib"},
+    {"key": "span.kind", "type": "string", "value": "server"},
+]
+THEIRS = {
+    "traceID": "0000000000000000000000000000001f",
+    "spanID": "0000000000000002",
+    "flags": 1,
+    "operationName": "op",
+    "references": [
+        {"refType": "CHILD_OF", "traceID": "0000000000000000000000000000001f", "spanID": "0000000000000001"},
+        {"refType": "CHILD_OF", "traceID": "000000000000000000000000000000ff", "spanID": "00000000000000ff"},
+        {"refType": "FOLLOWS_FROM", "traceID": "0000000000000000000000000000001f", "spanID": "0000000000000003"},
+    ],
+    "startTime": 1485467191639875,
+    "duration": 5,
+    "tags": TAGS,
+    "logs": [
+        {"timestamp": 1485467191639875, "fields": [{"key": "event", "type": "string", "value": "some-event"}]},
+        {"timestamp": 1485467191639876, "fields": [{"key": "x", "type": "bool", "value": True}]},
+    ],
+    "processID": "p1",
+    "warnings": ["some span warning"],
+}
+PROCESS = {"serviceName": "service-x", "tags": [{"key": "ip", "type": "string", "value": "10.0.0.1"}]}
+
+
+def their_document(span: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    trace = {"traceID": THEIRS["traceID"], "spans": [span], "processes": {"p1": PROCESS}, "warnings": None, **fields}
+    return {"data": [trace], "total": 0, "limit": 0, "offset": 0, "errors": None}
+
+
+def through_otlp(document_: dict[str, Any]) -> Any:
+    out = io.BytesIO()
+    messages = [encode_plain_spans(trace) for trace in read(json.dumps(document_).encode())]
+    write_format("jaeger", messages, out)
+    return json.loads(out.getvalue())
+
+
+def in_order(document_: dict[str, Any]) -> Any:
+    """The document with the tags of its spans in the order of their keys."""
+    for trace in document_["data"]:
+        for span in trace["spans"]:
+            span["tags"] = sorted(span["tags"], key=lambda tag: str(tag["key"]))
+    return document_
+
+
+def tag(key: str, value: Any) -> dict[str, Any]:
+    return {"key": key, "type": "bool" if isinstance(value, bool) else "string", "value": value}
+
+
+ERROR_TAGS = [tag("error", True), tag("otel.status_code", "ERROR")]
+FIRST, SECOND, THIRD = THEIRS["references"]  # type: ignore[misc]
+CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "several tags of one key": ({"tags": [tag("a", "1"), tag("a", "2")]}, {"tags": [tag("a", "2")]}),
+    'a flag of a span that says "debug"': ({"flags": 3}, {"flags": 1}),
+    "ids without the zeros in front": ({"spanID": "2"}, {"spanID": "0000000000000002"}),
+    "an error without `otel.status_code`": ({"tags": [tag("error", True)]}, {"tags": ERROR_TAGS}),
+    "a parent that is not the first reference": (
+        {"references": [THIRD, FIRST, SECOND]},
+        {"references": [FIRST, THIRD, SECOND]},
+    ),
+    "a tag `error` = false and `otel.status_code` = ERROR": (
+        {"tags": [tag("error", False), tag("otel.status_code", "ERROR")]},
+        {"tags": ERROR_TAGS},
+    ),
+}
+
+
+def test_what_jaeger_writes_comes_back_to_jaeger() -> None:
+    assert in_order(through_otlp(their_document(THEIRS))) == in_order(their_document(THEIRS))
+
+
+@pytest.mark.parametrize("statement", CHANGED)
+def test_what_otlp_cannot_hold_of_a_span_is_what_the_table_says(statement: str) -> None:
+    before, after = CHANGED[statement]
+    found = through_otlp(their_document({**THEIRS, **before}))
+    assert in_order(found) == in_order(their_document({**THEIRS, **after}))
+
+
+def test_what_otlp_cannot_hold_of_a_trace_is_what_the_table_says() -> None:
+    more = their_document(THEIRS, warnings=["some trace warning"], processes={"p1": PROCESS, "p2": PROCESS})
+    more["data"].append({"traceID": "aa", "spans": [], "processes": {}, "warnings": None})
+    assert in_order(through_otlp(more)) == in_order(their_document(THEIRS))
+
+
+def test_that_table_has_these_statements() -> None:
+    assert set(CHANGED) <= set(statements("What OTLP cannot hold of theirs"))
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 BAD = {

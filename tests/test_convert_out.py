@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +19,7 @@ from archives import message
 from held import EXAMPLE, generated, plain, zipkin_takes
 
 from benchmarks.data import file_name, find_files, read_file
+from tracezip.convert import parquet as parquet_out
 from tracezip.convert import whole_traces as store
 from tracezip.convert.formats import FORMATS, write_format
 from tracezip.convert.messages import encode_plain_spans, message_batches
@@ -222,6 +225,71 @@ def test_csv_leaves_out_what_the_table_says() -> None:
     resource = replace(EXAMPLE.resource, schema_url="https://r", dropped_attributes_count=4)
     more = replace(EXAMPLE, scope=scope, resource=resource)
     assert written("csv", [encode_plain_spans([more])]) == written("csv", [encode_plain_spans([EXAMPLE])])
+
+
+# --- Parquet ----------------------------------------------------------------------------------------------------------
+
+
+def table(data: bytes) -> Any:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `arrow` is not installed")
+    return parquet.read_table(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("path", find_files(), ids=file_name)
+def test_parquet_says_the_same_as_csv(path: Path) -> None:
+    messages = read_file(path).prefix(1 << 19).messages
+    found = table(written("parquet", messages)).set_column(0, "timestamp", [[0] * len(rows(messages))])
+    for row, line in zip(found.to_pylist(), rows(messages), strict=True):
+        assert {**{key: str(value) for key, value in row.items()}, "timestamp": line["timestamp"]} == line
+
+
+def test_parquet_has_nanoseconds_and_null_for_what_does_not_fit() -> None:
+    late = replace(EXAMPLE, start_ns=(1 << 64) - 9, end_ns=(1 << 64) - 1)
+    found = table(written("parquet", [encode_plain_spans([EXAMPLE, late])]))
+    assert str(found.schema.field("timestamp").type) == "timestamp[ns]"
+    assert found["timestamp"].cast("int64").to_pylist() == [EXAMPLE.start_ns, None]
+    assert found["end_timestamp"].to_pylist() == [EXAMPLE.end_ns, None]
+    assert found["duration"].to_pylist() == [2000, 8]
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "expected"), [("ROW_GROUP_ROWS", 20, [20, 20, 10]), ("ROW_GROUP_BYTES", 100, [10] * 5)]
+)
+def test_row_groups_are_bounded(limit: str, value: int, expected: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `arrow` is not installed")
+    monkeypatch.setattr(parquet_out, "BATCH_ROWS", 10)
+    monkeypatch.setattr(parquet_out, limit, value)
+    metadata = parquet.ParquetFile(io.BytesIO(written("parquet", [encode_plain_spans([EXAMPLE] * 50)]))).metadata
+    assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == expected
+
+
+def test_parquet_needs_no_more_of_a_stream_than_write_and_flush() -> None:
+    class Pipe:
+        data = b""
+
+        def write(self, data: bytes) -> int:
+            self.data += data
+            return len(data)
+
+        def flush(self) -> None:
+            pass
+
+    pytest.importorskip("pyarrow", reason="the extra `arrow` is not installed")
+    pipe = Pipe()
+    write_format("parquet", [encode_plain_spans([EXAMPLE])], pipe)  # type: ignore[arg-type]
+    assert table(pipe.data).num_rows == 1
+
+
+def test_without_pyarrow_parquet_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"pip install 'tracezip\[arrow\]'"):
+        written("parquet", [])
+
+
+def test_the_table_of_formats_is_there_without_pyarrow() -> None:
+    program = "import sys; import tracezip.convert.formats; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    assert not {"pyarrow", "numpy", "zstandard"} & set(run.stdout.split())
 
 
 # --- what all have in common ------------------------------------------------------------------------------------------

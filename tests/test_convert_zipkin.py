@@ -320,6 +320,41 @@ def test_a_link_that_is_none_stays_a_tag() -> None:
         assert span.attributes == {"otlp.link.0": text}
 
 
+# --- what OTLP cannot hold of it --------------------------------------------------------------------------------------
+
+LOCAL = {"localEndpoint": {"serviceName": "shop"}}
+CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a tag `error` without `otel.status_code`": (
+        {**LOCAL, "tags": {"error": "lost"}},
+        {**LOCAL, "tags": {"error": "lost", "otel.status_code": "ERROR"}},
+    ),
+    'a tag `error` of the text "true"': (
+        {**LOCAL, "tags": {"error": "true", "otel.status_code": "ERROR"}},
+        {**LOCAL, "tags": {"error": "", "otel.status_code": "ERROR"}},
+    ),
+    "no service name": ({}, {"localEndpoint": {"serviceName": "unknown_service"}}),
+    "both addresses, `ipv4` and `ipv6`, in an endpoint": (
+        {**LOCAL, "remoteEndpoint": {"ipv4": "10.0.0.1", "ipv6": "::1"}},
+        {**LOCAL, "remoteEndpoint": {"ipv4": "10.0.0.1"}},
+    ),
+    "an event in the Collector's form": (
+        {**LOCAL, "annotations": [{"timestamp": 1, "value": 'tick|{"a":1}|0'}]},
+        {**LOCAL, "annotations": [{"timestamp": 1, "value": '"tick": {"a":1}'}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("statement", CHANGED)
+def test_what_otlp_cannot_hold_is_what_the_table_says(statement: str) -> None:
+    before, after = CHANGED[statement]
+    (span,) = read_spans(encode_plain_spans(read(others(**before))))
+    assert zipkin(span) == {**OTHERS, **after}
+
+
+def test_that_table_has_these_statements() -> None:
+    assert set(CHANGED) <= set(statements("What OTLP cannot hold of theirs"))
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 BAD = {
