@@ -14,6 +14,7 @@ struct Encoder {
     Plan plan;
     const Preset *preset;
     Writer w; /* for single spans */
+    Summary summary;
 };
 
 static u32 skeleton_worth(const State *s, u32 v) {
@@ -66,6 +67,7 @@ void encoder_free(Encoder *e) {
     if (!--e->id_desk->n_users)
         id_desk_free(e->id_desk);
     writer_free(&e->w);
+    summary_free(&e->summary);
     state_free(&e->s);
     free(e);
 }
@@ -111,6 +113,18 @@ int encoder_encode(Encoder *e, Section sections[N_SECTIONS]) {
         sections[i ? i + N_CODERS : 1] = (Section){s->streams[i].out.v, s->streams[i].out.n};
     batch_clear(&s->b);
     return TZ_OK;
+}
+
+int encoder_summarize(Encoder *e, const Summary **summary) {
+    if (setjmp(e->s.t.env.out))
+        return e->s.t.env.code;
+    summarize(&e->summary, &e->s.t, &e->s.b);
+    *summary = &e->summary;
+    return TZ_OK;
+}
+
+const String *encoder_summary_string(const Encoder *e, u32 number) {
+    return &e->s.t.strings.v[e->summary.strings.v[number]];
 }
 
 int encoder_measure_span(Encoder *e, size_t row, u64 *n_bytes) {

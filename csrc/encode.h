@@ -3,6 +3,7 @@
 
 #include "parse.h"
 #include "preset.h"
+#include "summary.h"
 #include "write.h"
 
 enum { N_SECTIONS = 11 };
@@ -30,6 +31,10 @@ int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t pref
 int encoder_plan_ids(Encoder *e);
 /* Writes the pending messages as one block; `sections` hold until the next call. */
 int encoder_encode(Encoder *e, Section sections[N_SECTIONS]);
+/* Sums up what is pending; *summary holds until the next call. */
+int encoder_summarize(Encoder *e, const Summary **summary);
+/* The string that a Pair of it names by number. */
+const String *encoder_summary_string(const Encoder *e, u32 number);
 /* One pending span: its size, bytes, and then its bytes. */
 int encoder_measure_span(Encoder *e, size_t row, u64 *n_bytes);
 int encoder_write_span(Encoder *e, size_t row, u8 *to);

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "tracezip"
 CSRC = ROOT / "csrc"
 
 LAYERS = (
-    {"errors", "limits", "convert.schema", "reference.format_limits", "reference.skeleton", "walk"},
+    {"errors", "limits", "convert.schema", "reference.format_limits", "reference.skeleton", "walk", "mix"},
     {"__init__"},
     {"varint", "guard", "convert.wire"},
     {"_native", "reference"},
@@ -53,9 +53,12 @@ LAYERS = (
         "convert.to_sdk",
     },
     {"block", "split", "convert", "files", "begin"},
+    {"recover"},
+    {"index"},
     {"lanes"},
+    {"layout"},
     {"stream"},
-    {"srt", "columns", "recover", "sink", "_info", "dictionary"},
+    {"srt", "columns", "sink", "_info", "dictionary"},
     {"reader", "writer"},
     {"codec"},
     {"otel"},

@@ -7,7 +7,7 @@ import operator
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
@@ -22,7 +22,6 @@ from tracezip.container import (
     Frame,
     Totals,
     checksum_of,
-    pack_end,
     pack_header,
     read_end,
     read_header,
@@ -37,6 +36,7 @@ from tracezip.errors import (
     UnsupportedError,
 )
 from tracezip.lanes import Lanes
+from tracezip.layout import Layout, full_block
 from tracezip.split import Part, cut, split
 
 if TYPE_CHECKING:
@@ -57,22 +57,8 @@ def checked_option(name: str, value: object, low: int, high: int) -> int:
     return number
 
 
-class _FullBlock(NamedTuple):
-    """What a block holds when it is written, or at most."""
-
-    n_spans: int
-    n_bytes: int
-    n_rows: int
-
-
-def _full_block(level: int) -> _FullBlock:
-    if level >= limits.LARGE_BLOCKS_LEVEL:
-        return _FullBlock(limits.LARGE_BLOCK_SPANS, limits.LARGE_BLOCK_BYTES, limits.LARGE_BLOCK_ROWS)
-    return _FullBlock(limits.BLOCK_SPANS, limits.BLOCK_BYTES, limits.BLOCK_ROWS)
-
-
 class StreamEncoder:
-    """Messages in, frames out. `chained`: blocks of a restart group build on each other; else each stands alone."""
+    """Messages in, frames out. `chained`: blocks of a group build on each other. `indexed`: see Layout."""
 
     def __init__(
         self,
@@ -81,6 +67,7 @@ class StreamEncoder:
         facts: Mapping[str, Any] | None = None,
         *,
         chained: bool = False,
+        indexed: bool = False,
         threads: int = 1,
         dictionary: Dictionary | None = None,
     ) -> None:
@@ -89,8 +76,11 @@ class StreamEncoder:
         self.header = pack_header(facts or {}, dictionary.id if dictionary else None)
         """The frame that stands before all others."""
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
-        self._full = _full_block(level)
-        self._lanes = Lanes(lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads)
+        self._full = full_block(level)
+        self._lanes = Lanes(
+            lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads, sums_up=indexed
+        )
+        self._layout = Layout(len(self.header), indexed=indexed)
         self._like = dictionary.encoder if dictionary else None
         self._chained = chained
         self._totals = Totals()
@@ -122,11 +112,11 @@ class StreamEncoder:
 
     def flush(self) -> bytes:
         """The frames of all that is pending; nothing if nothing is."""
-        return self._end_block() + self._lanes.finish()
+        return self._end_block() + self._layout.blocks(self._lanes.finish())
 
     def end(self) -> bytes:
         """The frames of what is pending, and the end record."""
-        return self.flush() + pack_end(self._totals)
+        return self.flush() + self._layout.end(self._totals)
 
     def close(self) -> None:
         """Lets the threads go; what was not given out is lost."""
@@ -136,7 +126,7 @@ class StreamEncoder:
         """Ends the block that is filled, if there is anything in it; gives the frames that are ready."""
         if not self._n_parts:
             return b""
-        frames = self._lanes.end_block(self._header_of_block())
+        frames = self._layout.blocks(self._lanes.end_block(self._header_of_block()))
         self._n_parts = self._n_bytes = 0
         self._hash.reset()
         self._block_begins_inside = self._inside
@@ -325,7 +315,7 @@ class StreamDecoder:
         )
 
     def _end(self, frame: Frame) -> None:
-        stated = read_end(frame)
+        stated = read_end(frame).totals
         if not self._is_damaged and (stated != self._stream or self._unfinished):
             raise FormatError(f"the stream should have {stated}, but has {self._stream}: a part of it is missing")
         self._in_stream = self._is_damaged = False

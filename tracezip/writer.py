@@ -43,7 +43,7 @@ class Writer:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
         self._stream = StreamEncoder(
-            level, dictionary_threshold, _facts(metadata), threads=threads, dictionary=dictionary
+            level, dictionary_threshold, _facts(metadata), indexed=True, threads=threads, dictionary=dictionary
         )
         self._sink = Sink(file, mode)
         self._header = self._stream.header  # written with the first frame: an unused writer leaves an archive as it is
