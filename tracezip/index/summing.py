@@ -59,8 +59,10 @@ def _joined(groups: Iterable[Iterable[Pair]]) -> list[Pair]:
     """One pair for each service and name; those with the most spans come first."""
     joined: dict[tuple[str | None, str | None], Pair] = {}
     for pair in (pair for pairs in groups for pair in pairs):
-        key = pair.service, pair.name if pair.service is not None else None
-        joined[key] = _sum(joined[key], pair) if key in joined else pair._replace(name=key[1])
+        if pair.service is None and pair.name is not None:
+            pair = pair._replace(name=None)
+        key = pair[:2]
+        joined[key] = _sum(joined[key], pair) if key in joined else pair
     return sorted(joined.values(), key=lambda pair: (-pair.n_spans, pair.service or "", pair.name or ""))
 
 
@@ -79,6 +81,8 @@ def _fewer(pairs: list[Pair], n_spans: int) -> list[Pair]:
     """Rare names are not told one by one, and where that is not enough, rare services are not."""
     rare = n_spans // limits.INDEX_RARE
     n = sum(i < limits.INDEX_SURE_PAIRS or pair.n_spans > rare for i, pair in enumerate(pairs[: limits.INDEX_PAIRS]))
+    if n == len(pairs):
+        return pairs
     fewer = _joined([pairs[:n], (pair._replace(name=None) for pair in pairs[n:])])
     if len(fewer) <= 2 * limits.INDEX_PAIRS:
         return fewer
