@@ -274,7 +274,10 @@ def test_names_that_the_scope_had_before_and_values_without_a_type_are_read() ->
     tags = [{"key": "otel.library.name", "value": "lib"}, {"key": "n", "value": 1}, {"key": "x", "value": 1.5}]
     ((span,),) = read(others(process={}, tags=tags))
     assert span.scope.name == "lib"
-    assert span.attributes == {"n": 1, "x": 1.5}
+    ((span,),) = read(others(process={}, tags=[*tags, {"key": "otel.scope.name", "value": "lib"}]))
+    assert (span.scope.name, span.attributes) == ("lib", {"n": 1, "x": 1.5})
+    ((span,),) = read(others(process={}, tags=[*tags, {"key": "otel.scope.name", "value": "other"}]))
+    assert (span.scope.name, span.attributes) == ("other", {"otel.library.name": "lib", "n": 1, "x": 1.5})
 
 
 def test_warnings_are_kept() -> None:

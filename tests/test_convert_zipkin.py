@@ -256,7 +256,7 @@ def test_an_event_with_attributes_is_written_as_the_specification_says() -> None
     ]
 
 
-@pytest.mark.parametrize("name", ['"x": {"a": 1}', 'x|{"a": 1}|0', "{}", "", '"', "|", '": {}'])
+@pytest.mark.parametrize("name", ['"x": {"a": 1}', '{"x": {"a": 1}}', 'x|{"a": 1}|0', "{}", "", '"', "|", '": {}'])
 def test_the_name_of_an_event_may_look_like_anything(name: str) -> None:
     span = replace(EXAMPLE, events=(Event(1000, name, {}, 0), Event(1000, name, {"a": 1}, 0)))
     assert back(span) == span
@@ -347,6 +347,10 @@ CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "both addresses, `ipv4` and `ipv6`, in an endpoint": (
         {**LOCAL, "remoteEndpoint": {"ipv4": "10.0.0.1", "ipv6": "::1"}},
         {**LOCAL, "remoteEndpoint": {"ipv4": "10.0.0.1"}},
+    ),
+    "an event in the form of OpenTelemetry's SDKs": (
+        {**LOCAL, "annotations": [{"timestamp": 1, "value": '{"tick": {"a": 1}}'}]},
+        {**LOCAL, "annotations": [{"timestamp": 1, "value": '"tick": {"a":1}'}]},
     ),
     "an event in the Collector's form": (
         {**LOCAL, "annotations": [{"timestamp": 1, "value": 'tick|{"a":1}|0'}]},
