@@ -75,6 +75,15 @@ def test_a_span_of_which_jaeger_can_hold_everything_is_the_same_again() -> None:
     assert plain(back(EXAMPLE)) == plain(EXAMPLE)
 
 
+@pytest.mark.parametrize("name", ["shop", "", "unknown_service", "OTLPResourceNoServiceName", 5])
+def test_a_service_of_any_name_comes_back_and_none_too(name: Any) -> None:
+    for attributes in ({"service.name": name}, {}):
+        span = changed(EXAMPLE, {"resource": {"attributes": attributes}})
+        assert back(span) == span
+        (trace,) = json.loads(document([span]))["data"]
+        assert trace["processes"]["p1"]["serviceName"]
+
+
 # --- what does not ----------------------------------------------------------------------------------------------------
 
 ID = bytes(range(1, 17))
