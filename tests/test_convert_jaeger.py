@@ -45,7 +45,7 @@ def back(span: Span) -> Span:
 
 @pytest.mark.parametrize("path", find_files(), ids=file_name)
 def test_what_jaeger_can_hold_of_real_traces_comes_back(path: Path) -> None:
-    messages = read_file(path).prefix(1 << 20).messages
+    messages = read_file(path).prefix(1 << 19).messages
     traces = list(whole_traces(messages))
     for before, after in zip(traces, read(document(*traces)), strict=True):
         assert plain(after) == plain([held_by_jaeger(span) for span in before])
@@ -73,6 +73,15 @@ def test_the_way_through_otlp_loses_nothing_more() -> None:
 
 def test_a_span_of_which_jaeger_can_hold_everything_is_the_same_again() -> None:
     assert plain(back(EXAMPLE)) == plain(EXAMPLE)
+
+
+@pytest.mark.parametrize("name", ["shop", "", "unknown_service", "OTLPResourceNoServiceName", 5])
+def test_a_service_of_any_name_comes_back_and_none_too(name: Any) -> None:
+    for attributes in ({"service.name": name}, {}):
+        span = changed(EXAMPLE, {"resource": {"attributes": attributes}})
+        assert back(span) == span
+        (trace,) = json.loads(document([span]))["data"]
+        assert trace["processes"]["p1"]["serviceName"]
 
 
 # --- what does not ----------------------------------------------------------------------------------------------------
@@ -124,6 +133,13 @@ LOST: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "an event with an attribute `event`": (
         {"events": (replace(EVENT, attributes={"event": "tock"}),)},
         {"events": (replace(EVENT, name="tock"),)},
+    ),
+    "an event `link` that names a link by its ids": (
+        {
+            "links": (LINK,),
+            "events": (Event(0, "link", {"trace_id": ID.hex(), "span_id": ID[:8].hex(), "a": 1}, 0),),
+        },
+        {"links": (replace(LINK, attributes={"a": 1}),), "events": ()},
     ),
     "a parent id of zero bytes": ({"parent_span_id": bytes(8)}, {"parent_span_id": b""}),
     "an id that is too short": ({"span_id": b"\1\2"}, {"span_id": b"\0\0\0\0\0\0\1\2"}),
@@ -267,7 +283,10 @@ def test_names_that_the_scope_had_before_and_values_without_a_type_are_read() ->
     tags = [{"key": "otel.library.name", "value": "lib"}, {"key": "n", "value": 1}, {"key": "x", "value": 1.5}]
     ((span,),) = read(others(process={}, tags=tags))
     assert span.scope.name == "lib"
-    assert span.attributes == {"n": 1, "x": 1.5}
+    ((span,),) = read(others(process={}, tags=[*tags, {"key": "otel.scope.name", "value": "lib"}]))
+    assert (span.scope.name, span.attributes) == ("lib", {"n": 1, "x": 1.5})
+    ((span,),) = read(others(process={}, tags=[*tags, {"key": "otel.scope.name", "value": "other"}]))
+    assert (span.scope.name, span.attributes) == ("other", {"otel.library.name": "lib", "n": 1, "x": 1.5})
 
 
 def test_warnings_are_kept() -> None:
@@ -275,6 +294,8 @@ def test_warnings_are_kept() -> None:
     ((span,),) = read(data)
     assert span.attributes == {"@jaeger@warnings": ("clock skew",)}
     assert json.loads(document([span]))["data"][0]["spans"][0]["warnings"] == ["clock skew"]
+    odd = replace(EXAMPLE, attributes={"@jaeger@warnings": "text"})
+    assert back(odd) == odd
 
 
 # --- what OTLP cannot hold of it --------------------------------------------------------------------------------------

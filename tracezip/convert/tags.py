@@ -28,10 +28,15 @@ DROPPED_LINKS = "otel.dropped_links_count"
 SERVICE_NAME = "service.name"
 UNKNOWN_SERVICE = "unknown_service"
 """The specification's name for a service whose resource does not say it."""
+NO_SERVICE = (UNKNOWN_SERVICE, "OTLPResourceNoServiceName", "")
+"""What stands for such a service where a format is read; the second is the Collector's name."""
 
 STATUS_NAMES = {STATUS_OK: "OK", STATUS_ERROR: "ERROR"}
 STATUS_CODES = {name: code for code, name in STATUS_NAMES.items()}
 INTERNAL_KIND = "internal"
+
+N_REMEMBERED = 1024
+"""Resources and scopes that are remembered while a format is read, so that the spans of one share it."""
 
 _MAX_COUNT = (1 << 32) - 1
 
@@ -77,9 +82,12 @@ def take_text(tags: dict[str, Any], key: str) -> str:
 
 
 def take_scope(tags: dict[str, Any]) -> tuple[str, str]:
-    """Name and version of the scope, also under the names that they had before 2022."""
-    name, version = (take_text(tags, key) or take_text(tags, old) for key, old in _FORMER_SCOPE_NAMES.items())
-    return name, version
+    """Name and version of the scope. Some write them under the names that they had before 2022, or under both."""
+    for key, former in _FORMER_SCOPE_NAMES.items():
+        value = tags.get(former)
+        if isinstance(value, str) and tags.get(key, value) == value:
+            tags[key] = tags.pop(former)
+    return take_text(tags, SCOPE_NAME), take_text(tags, SCOPE_VERSION)
 
 
 def take_kind(tags: dict[str, Any]) -> int:
@@ -91,13 +99,15 @@ def take_kind(tags: dict[str, Any]) -> int:
 
 
 class Scopes:
-    """One Scope object for each name and version, so that spans of one scope share it."""
+    """One Scope object for each name and version that came lately, so that spans of one scope share it."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Scope] = {}
 
     def take(self, tags: dict[str, Any]) -> Scope:
         name = take_scope(tags)
+        if len(self._known) >= N_REMEMBERED:
+            self._known.clear()
         return self._known.setdefault(name, Scope(*name))
 
 

@@ -21,6 +21,7 @@ from tracezip.convert.tags import (
     ERROR,
     INTERNAL_KIND,
     KIND,
+    NO_SERVICE,
     SERVICE_NAME,
     STATUS_CODE,
     STATUS_NAMES,
@@ -64,6 +65,9 @@ LINK_KEY = "otlp.link."
 DEBUG, SHARED = "zipkin.debug", "zipkin.shared"
 """The attributes for Zipkin's fields that OpenTelemetry does not have."""
 MAX_PORT = (1 << 16) - 1
+
+_CALLERS = (SPAN_KINDS.index("CLIENT"), SPAN_KINDS.index("PRODUCER"))
+"""The kinds whose spans name the other side, for Zipkin to draw the dependency."""
 
 
 def write_zipkin(traces: Iterable[Sequence[Span]], stream: BinaryIO) -> None:
@@ -109,8 +113,8 @@ def _id(span: Span, field: str) -> str:
     if len(value) > n_bytes or not any(value):
         name = field.replace("_", " ")
         raise InputError(
-            f"span {span.span_id.hex() or span.name!r}: its {name}, {value.hex() or 'empty'}, is none of {n_bytes} "
-            "bytes, and Zipkin takes no other; choose another format"
+            f"span {span.span_id.hex() or repr(span.name[:40])}: its {name} is {value.hex()[:64] or 'empty'}, and "
+            f"Zipkin takes no other than {n_bytes} bytes that are not all zero; choose another format"
         )
     return value.hex().zfill(n_bytes * 2)
 
@@ -118,7 +122,7 @@ def _id(span: Span, field: str) -> str:
 def _service_name(span: Span, tags: dict[str, Any]) -> str:
     """The service's name; one that Zipkin could not tell from none is a tag besides."""
     name = span.service_name
-    if name not in ("", UNKNOWN_SERVICE):
+    if name not in NO_SERVICE:
         return name
     if SERVICE_NAME in span.resource.attributes:
         tags.setdefault(SERVICE_NAME, span.resource.attributes[SERVICE_NAME])
@@ -131,7 +135,7 @@ def _remote_endpoint(span: Span, tags: dict[str, Any]) -> dict[str, Any]:
     if isinstance(name, str) and name:
         del tags[PEER_SERVICE]
     else:
-        name = peer_name(tags) if SPAN_KINDS[span.kind : span.kind + 1] in (("CLIENT",), ("PRODUCER",)) else ""
+        name = peer_name(tags) if span.kind in _CALLERS else ""
     return {**({"serviceName": name} if name else {}), **_address(tags, *REMOTE)}
 
 
@@ -165,8 +169,10 @@ def _take_true(tags: dict[str, Any], key: str) -> bool:
 
 
 def _annotation(event: Event) -> dict[str, Any]:
+    """The name, with the attributes if there are some, or if the name alone could be taken for one with attributes."""
     attributes = with_count(event.attributes, event.dropped_attributes_count)
-    value = f"{compact_json(event.name)}: {json_text(attributes)}" if attributes else event.name
+    is_named_only = not attributes and "{" not in event.name
+    value = event.name if is_named_only else f"{compact_json(event.name)}: {json_text(attributes)}"
     return {"timestamp": event.time_ns // 1000, "value": value}
 
 
