@@ -35,6 +35,7 @@ from tracezip.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from tracezip.index.units import Unit
 from tracezip.lanes import Lanes
 from tracezip.layout import Layout, full_block
 from tracezip.split import Part, cut, split
@@ -117,6 +118,12 @@ class StreamEncoder:
     def end(self) -> bytes:
         """The frames of what is pending, and the end record."""
         return self.flush() + self._layout.end(self._totals)
+
+    def copy(self, frames: bytes, unit: Unit, totals: Totals) -> bytes:
+        """The frames that put the blocks of a unit of another archive, which hold `totals`, here, and what goes before."""
+        flushed = self.flush()
+        self._totals.add(totals.n_blocks, totals.n_messages, totals.n_spans, totals.n_bytes)
+        return flushed + self._layout.copied(frames, unit)
 
     def close(self) -> None:
         """Lets the threads go; what was not given out is lost."""
