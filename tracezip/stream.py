@@ -125,6 +125,10 @@ class StreamEncoder:
         self._totals.add(totals.n_blocks, totals.n_messages, totals.n_spans, totals.n_bytes)
         return flushed + self._layout.copied(frames, unit)
 
+    def count_messages(self, n_messages: int) -> None:
+        """So many messages end in what was copied."""
+        self._totals.n_messages += n_messages
+
     def close(self) -> None:
         """Lets the threads go; what was not given out is lost."""
         self._lanes.close()

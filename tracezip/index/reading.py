@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any, NamedTuple
 
 from tracezip import limits
-from tracezip.container import END, HEAD_BYTES, HEADER, INDEX, MAGIC, MARKER, EndRecord, Totals, peek_frame, read_end
+from tracezip.container import END, HEAD_BYTES, HEADER, INDEX, MAGIC, MARKER, EndRecord, Totals, frame_of, read_end
 from tracezip.errors import FormatError, LimitError, TracezipError
 from tracezip.index.file import SeekableFile, opened
 from tracezip.index.scanning import scan
 from tracezip.index.units import Unit
-from tracezip.source import Source
 
 _END_BYTES = HEAD_BYTES + limits.MAX_END_BYTES
 """No end record is longer."""
@@ -82,8 +80,8 @@ def _end_record(file: SeekableFile, end: int) -> tuple[int, EndRecord]:
 def _end_record_in(data: bytes, offset: int) -> EndRecord | None:
     """The end record that these bytes are, if they are one."""
     try:
-        frame = peek_frame(Source(io.BytesIO(data), offset))
-        return read_end(frame) if frame is not None and frame.n_bytes == len(data) else None
+        frame = frame_of(data, offset)
+        return read_end(frame) if frame.n_bytes == len(data) else None
     except TracezipError:
         return None
 

@@ -16,7 +16,7 @@ class Indexer:
 
     def __init__(self) -> None:
         self._units: list[Unit] = []
-        self._blocks = _Blocks()
+        self._blocks = UnitBlocks()
         self._last_index = 0
         """Where the last index frame begins; 0 before there is one."""
 
@@ -53,7 +53,7 @@ class Indexer:
         if not self._blocks.n_blocks:
             return
         self._units.append(self._blocks.unit())
-        self._blocks = _Blocks()
+        self._blocks = UnitBlocks()
 
     def _index_frame(self, offset: int) -> bytes:
         from tracezip.index.frame import pack_index  # it needs numpy
@@ -64,8 +64,8 @@ class Indexer:
         return frame
 
 
-class _Blocks:
-    """The blocks of the unit that is being written."""
+class UnitBlocks:
+    """The blocks of a unit, one after the other."""
 
     def __init__(self) -> None:
         self.n_blocks = self.n_spans = 0
