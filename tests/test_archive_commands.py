@@ -1,4 +1,4 @@
-"""`tracezip merge`, `split`, `recover`: each message is in what they write, once and in order, or is said to be lost."""
+"""`tracezip merge`, `split`, `recover`: what goes in comes out, once and in order, or is said to be lost."""
 
 from __future__ import annotations
 
