@@ -551,7 +551,7 @@ def later_version() -> Bad:
 @into("unsupported")
 def flag_of_the_header() -> Bad:
     """A reserved bit in a stream header."""
-    return unsupported(0, with_body(0, lambda body: body.__setitem__(1, 1)))
+    return unsupported(0, with_body(0, lambda body: body.__setitem__(1, 2)))
 
 
 @into("unsupported")
