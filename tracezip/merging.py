@@ -8,15 +8,16 @@ from typing import Any
 
 from tracezip import _backend, limits
 from tracezip._backend import BlockSummary
+from tracezip.begin import preset
 from tracezip.block import Block, UnzstdStage, read_block
-from tracezip.container import BLOCK, Totals, frame_of
-from tracezip.errors import FormatError, LimitError
+from tracezip.container import BLOCK, Totals, frame_of, read_header
+from tracezip.errors import FormatError, TracezipError
 from tracezip.index.file import SeekableFile, opened
 from tracezip.index.reading import Stream, read_streams
 from tracezip.index.units import Unit
 from tracezip.index.writing import UnitBlocks
 from tracezip.reader import Reader
-from tracezip.stream import StreamEncoder, preset
+from tracezip.stream import StreamEncoder
 from tracezip.writer import stream_facts
 
 _SMALL_BLOCK_SPANS = limits.BLOCK_SPANS // 4
@@ -85,10 +86,13 @@ def _streams_to_copy(file: SeekableFile) -> list[Stream] | None:
     """None if the file must be read message by message: because of its small blocks, or to find what is wrong."""
     try:
         streams = read_streams(file)
-    except (FormatError, LimitError):
+        headers = [read_header(file.frame(stream.offset)) for stream in streams]
+    except TracezipError:
         return None
-    n_blocks, n_spans = (sum(getattr(stream.totals, key) for stream in streams) for key in ("n_blocks", "n_spans"))
-    return streams if n_blocks and n_spans >= n_blocks * _SMALL_BLOCK_SPANS else None
+    n_blocks = sum(stream.totals.n_blocks for stream in streams)
+    n_spans = sum(stream.totals.n_spans for stream in streams)
+    has_dictionary = any(header.dictionary is not None for header in headers)
+    return streams if n_blocks and n_spans >= n_blocks * _SMALL_BLOCK_SPANS and not has_dictionary else None
 
 
 def _read_unit(file: SeekableFile, unit: Unit) -> tuple[list[bytes], int]:

@@ -120,7 +120,7 @@ class StreamEncoder:
         return self.flush() + self._layout.end(self._totals)
 
     def copy(self, frames: bytes, unit: Unit, totals: Totals) -> bytes:
-        """The frames that put the blocks of a unit of another archive, which hold `totals`, here, and what goes before."""
+        """The frames of what is pending, and of a unit of another archive, whose blocks hold `totals`, as it stands."""
         flushed = self.flush()
         self._totals.add(totals.n_blocks, totals.n_messages, totals.n_spans, totals.n_bytes)
         return flushed + self._layout.copied(frames, unit)

@@ -50,6 +50,7 @@ def _scanned(file: SeekableFile) -> list[Unit]:
 class Stream(NamedTuple):
     """One stream of an archive that is whole."""
 
+    offset: int
     units: list[Unit]
     totals: Totals
 
@@ -61,7 +62,7 @@ def read_streams(file: SeekableFile) -> list[Stream]:
     while end or not streams:
         offset, record = _end_record(file, end)
         end = offset - record.n_stream_bytes
-        streams.append(Stream(_units_of_stream(file, end, offset, record), record.totals))
+        streams.append(Stream(end, _units_of_stream(file, end, offset, record), record.totals))
     return streams[::-1]
 
 
