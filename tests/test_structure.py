@@ -60,7 +60,7 @@ LAYERS = (
     {"stream"},
     {"srt", "columns", "sink", "_info", "dictionary"},
     {"reader", "writer"},
-    {"codec"},
+    {"codec", "merging"},
     {"otel"},
     {"cli"},
 )

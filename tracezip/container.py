@@ -7,6 +7,7 @@ The checksum is the low half of XXH3-64 over type, length and body.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -110,6 +111,14 @@ def peek_frame(source: Source) -> Frame | None:
             offset=offset,
         )
     return Frame(kind, data[n_head:-CHECKSUM_BYTES], offset, n_bytes)
+
+
+def frame_of(data: bytes, offset: int = 0) -> Frame:
+    """The frame that begins with these bytes, which stand at `offset`. Raises as peek_frame, and if there are none."""
+    frame = peek_frame(Source(io.BytesIO(data), offset))
+    if frame is None:
+        raise cut_off(offset)
+    return frame
 
 
 def read_frame(source: Source) -> Frame | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from tracezip import limits
 from tracezip.container import EndRecord, Totals, pack_end
+from tracezip.index.units import Unit
 from tracezip.index.writing import Indexer
 from tracezip.lanes import WrittenBlock
 
@@ -35,6 +37,17 @@ class Layout:
     def blocks(self, blocks: Iterable[WrittenBlock]) -> bytes:
         """The frames of blocks, in their order, with index frames where they belong."""
         return b"".join([self._block(block) for block in blocks])
+
+    def copied(self, frames: bytes, unit: Unit) -> bytes:
+        """The blocks of a unit that stood elsewhere."""
+        if self._indexer is None:
+            self._n_bytes += len(frames)
+            return frames
+        index = self._indexer.before_unit(self._n_bytes)
+        self._n_bytes += len(index)
+        self._indexer.add_unit(dataclasses.replace(unit, offset=self._n_bytes))
+        self._n_bytes += len(frames)
+        return index + frames
 
     def end(self, totals: Totals) -> bytes:
         """What stands behind all blocks."""

@@ -35,6 +35,7 @@ from tracezip.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from tracezip.index.units import Unit
 from tracezip.lanes import Lanes
 from tracezip.layout import Layout, full_block
 from tracezip.split import Part, cut, split
@@ -117,6 +118,16 @@ class StreamEncoder:
     def end(self) -> bytes:
         """The frames of what is pending, and the end record."""
         return self.flush() + self._layout.end(self._totals)
+
+    def copy(self, frames: bytes, unit: Unit, totals: Totals) -> bytes:
+        """The frames of what is pending, and of a unit of another archive, whose blocks hold `totals`, as it stands."""
+        flushed = self.flush()
+        self._totals.add(totals.n_blocks, totals.n_messages, totals.n_spans, totals.n_bytes)
+        return flushed + self._layout.copied(frames, unit)
+
+    def count_messages(self, n_messages: int) -> None:
+        """So many messages end in what was copied."""
+        self._totals.n_messages += n_messages
 
     def close(self) -> None:
         """Lets the threads go; what was not given out is lost."""

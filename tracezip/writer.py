@@ -43,7 +43,7 @@ class Writer:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
         self._stream = StreamEncoder(
-            level, dictionary_threshold, _facts(metadata), indexed=True, threads=threads, dictionary=dictionary
+            level, dictionary_threshold, stream_facts(metadata), indexed=True, threads=threads, dictionary=dictionary
         )
         self._sink = Sink(file, mode)
         self._header = self._stream.header  # written with the first frame: an unused writer leaves an archive as it is
@@ -146,7 +146,7 @@ class Writer:
         warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
 
-def _facts(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def stream_facts(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """What the header says: which versions wrote it, and what the caller wants to be known."""
     facts: dict[str, Any] = {"writer": {"tracezip": __version__, "libzstd": ".".join(map(str, zstandard.ZSTD_VERSION))}}
     if metadata is None:
