@@ -111,17 +111,17 @@ int encoder_encode(Encoder *e, Section sections[N_SECTIONS]) {
     return TZ_OK;
 }
 
-int encoder_measure_span(Encoder *e, size_t row, u64 *n_bytes) {
+int encoder_measure_span(Encoder *e, u32 row, u64 *n_bytes) {
     if (setjmp(e->s.t.env.out))
         return e->s.t.env.code;
-    *n_bytes = writer_measure_span(&e->w, &e->s.b, row);
+    writer_measure_rows(&e->w, &e->s.b, KIND_SPAN, &row, 1, n_bytes);
     return TZ_OK;
 }
 
-int encoder_write_span(Encoder *e, size_t row, u8 *to) {
+int encoder_write_span(Encoder *e, u32 row, u8 *to) {
     if (setjmp(e->s.t.env.out))
         return e->s.t.env.code;
-    writer_write_span(&e->w, &e->s.b, row, to);
+    writer_write_rows(&e->w, &e->s.b, KIND_SPAN, &row, 1, &to);
     return TZ_OK;
 }
 

@@ -30,8 +30,8 @@ int encoder_plan_ids(Encoder *e);
 /* Writes the pending messages as one block; `sections` hold until the next call. */
 int encoder_encode(Encoder *e, Section sections[N_SECTIONS]);
 /* One pending span: its size, bytes, and then its bytes. */
-int encoder_measure_span(Encoder *e, size_t row, u64 *n_bytes);
-int encoder_write_span(Encoder *e, size_t row, u8 *to);
+int encoder_measure_span(Encoder *e, u32 row, u64 *n_bytes);
+int encoder_write_span(Encoder *e, u32 row, u8 *to);
 Batch *encoder_batch(Encoder *e);
 /* N_COUNTS numbers, see state_counts.h. */
 void encoder_counts(const Encoder *e, u64 *counts);

@@ -45,7 +45,14 @@ cdef extern from "encode.h" nogil:
     ctypedef struct U32s:
         const uint32_t *v
         size_t n
+    ctypedef struct MessageRow:
+        uint64_t prefix_n, skip
+        uint32_t n_resources, continues
+    ctypedef struct MessageRows:
+        const MessageRow *v
+        size_t n
     ctypedef struct Batch:
+        MessageRows messages
         U64s trace_hi, trace_lo, span_id, parent_id, start, end, event_time
         U32s n_scopes, n_spans, n_events, n_links
     Batch *encoder_batch(CEncoder *e)
@@ -62,11 +69,23 @@ cdef extern from "decode.h" nogil:
     CDecoder *decoder_new(const Preset *preset)
     void decoder_free(CDecoder *d)
     int decoder_reset(CDecoder *d)
-    int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, const char **where)
+    int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, const char **where)
+    int decoder_measure(CDecoder *d, const char **where)
     int decoder_write(CDecoder *d, uint8_t *const *to, const char **where)
     size_t decoder_messages(const CDecoder *d)
     void decoder_message(const CDecoder *d, size_t i, uint64_t *n_bytes, int *more)
     void decoder_counts(const CDecoder *d, uint64_t *counts)
+    ctypedef struct FieldName:
+        uint32_t place, tag
+        const uint8_t *key
+        size_t key_n
+    enum: N_PLACES
+    Batch *decoder_batch(CDecoder *d)
+    size_t decoder_rows(const CDecoder *d, uint32_t place)
+    int decoder_field(CDecoder *d, const FieldName *f, uint32_t *to, const char **where)
+    void decoder_atom(const CDecoder *d, uint32_t atom, const uint8_t **p, size_t *n)
+    int decoder_measure_rows(CDecoder *d, uint32_t kind, const uint32_t *rows, size_t n, uint64_t *n_bytes, const char **where)
+    int decoder_write_rows(CDecoder *d, uint32_t kind, const uint32_t *rows, size_t n, uint8_t *const *to, const char **where)
 
 cdef extern from "count.h" nogil:
     uint64_t c_count_spans "count_spans" (const uint8_t *p, size_t n, uint32_t level)
@@ -166,6 +185,28 @@ cdef bytes _wide(const U64s *c):
 
 cdef bytes _narrow(const U32s *c):
     return PyBytes_FromStringAndSize(<const char *>c.v, c.n * 4)
+
+
+COLUMNS = (
+    "trace_hi", "trace_lo", "span_id", "parent_id", "start", "end", "event_time", "n_scopes", "n_spans", "n_events",
+    "n_links",
+)
+
+
+cdef bytes _column(const Batch *b, str name):
+    """A column's values as native-endian bytes: uint32 of those that begin with `n_`, else uint64."""
+    if name == "trace_hi": return _wide(&b.trace_hi)
+    if name == "trace_lo": return _wide(&b.trace_lo)
+    if name == "span_id": return _wide(&b.span_id)
+    if name == "parent_id": return _wide(&b.parent_id)
+    if name == "start": return _wide(&b.start)
+    if name == "end": return _wide(&b.end)
+    if name == "event_time": return _wide(&b.event_time)
+    if name == "n_scopes": return _narrow(&b.n_scopes)
+    if name == "n_spans": return _narrow(&b.n_spans)
+    if name == "n_events": return _narrow(&b.n_events)
+    if name == "n_links": return _narrow(&b.n_links)
+    raise ValueError(f"there is no column {name!r}")
 
 
 cdef bytes _grown(list begun, size_t n_more):
@@ -290,12 +331,7 @@ cdef class Encoder:
         """The pending rows: the name of each column -> its values as native-endian bytes of uint64 or uint32."""
         self._alive()
         cdef Batch *b = encoder_batch(self._c)
-        return {
-            "trace_hi": _wide(&b.trace_hi), "trace_lo": _wide(&b.trace_lo), "span_id": _wide(&b.span_id),
-            "parent_id": _wide(&b.parent_id), "start": _wide(&b.start), "end": _wide(&b.end),
-            "event_time": _wide(&b.event_time), "n_scopes": _narrow(&b.n_scopes), "n_spans": _narrow(&b.n_spans),
-            "n_events": _narrow(&b.n_events), "n_links": _narrow(&b.n_links),
-        }
+        return {name: _column(b, name) for name in COLUMNS}
 
     def statistics(self):
         cdef uint64_t counts[N_COUNTS]
@@ -308,6 +344,7 @@ cdef class Decoder:
     """The sections of blocks to messages; its dictionaries live until `reset`."""
     cdef CDecoder *_c
     cdef _Preset _strings
+    cdef bint _is_partial
 
     def __cinit__(self, preset):
         self._strings = _preset(preset)
@@ -329,20 +366,26 @@ cdef class Decoder:
         raise _fail(code, where)
 
     def decode(self, sections, uint64_t n_bytes):
-        self._read(sections, n_bytes)
-        return self._parts()
+        self.read(sections, n_bytes)
+        return self.parts()
 
     def decode_messages(self, sections, uint64_t n_bytes, list begun not None):
-        self._read(sections, n_bytes)
+        self.read(sections, n_bytes)
+        self._measure()
         return self._messages(begun)
 
-    cdef _read(self, sections, uint64_t n_bytes):
+    cdef _alive(self):
+        if self._c == NULL:
+            raise UsageError("this decoder has failed before; reset it")
+
+    def read(self, sections, uint64_t n_bytes, uint64_t most_spans=sys.maxsize):
         cdef Input inputs[N_SECTIONS]
         cdef const uint8_t[::1] view
         cdef const char *where = NULL
         cdef int code, i
-        if self._c == NULL:
-            raise UsageError("this decoder has failed before; reset it")
+        self._alive()
+        if self._is_partial:
+            raise UsageError("this decoder has left a block unread; reset it")
         if len(sections) != N_SECTIONS:
             raise ValueError(f"a block has {N_SECTIONS} sections, not {len(sections)}")
         held = []
@@ -352,8 +395,9 @@ cdef class Decoder:
             inputs[i].p = &view[0] if view.shape[0] else <const uint8_t *>b""
             inputs[i].n = view.shape[0]
         with nogil:
-            code = decoder_read(self._c, inputs, n_bytes, &where)
+            code = decoder_read(self._c, inputs, n_bytes, most_spans, &where)
         self._check(code, where)
+        self._is_partial = decoder_batch(self._c).start.n >= most_spans
 
     cdef uint8_t **_places(self) except NULL:
         cdef uint8_t **to = <uint8_t **>malloc((decoder_messages(self._c) + 1) * sizeof(uint8_t *))
@@ -368,8 +412,18 @@ cdef class Decoder:
             code = decoder_write(self._c, to, &where)
         self._check(code, where)
 
-    cdef _parts(self):
-        """The parts that were read, and whether each goes on in the next."""
+    cdef _measure(self):
+        cdef const char *where = NULL
+        cdef int code
+        self._alive()
+        if self._is_partial:
+            raise UsageError("this decoder has left a block unread, and has no messages of it")
+        with nogil:
+            code = decoder_measure(self._c, &where)
+        self._check(code, where)
+
+    def parts(self):
+        self._measure()
         cdef size_t n = decoder_messages(self._c), i
         cdef uint64_t size = 0
         cdef int more = 0
@@ -415,7 +469,87 @@ cdef class Decoder:
             free(to)
         return messages, n, more != 0
 
+    def outline(self):
+        self._alive()
+        cdef Batch *b = decoder_batch(self._c)
+        cdef size_t n = b.messages.n, i
+        numbers, flags = array("I", bytes(4 * n)), bytearray(n)
+        cdef uint32_t[::1] to = numbers
+        cdef uint8_t[::1] of = flags
+        for i in range(n):
+            to[i] = b.messages.v[i].n_resources
+            of[i] = (b.messages.v[i].prefix_n != 0 or b.messages.v[i].skip != 0) | b.messages.v[i].continues << 1
+        return numbers.tobytes(), bytes(flags)
+
+    def columns(self, names=COLUMNS):
+        self._alive()
+        return {name: _column(decoder_batch(self._c), name) for name in names}
+
+    def fields(self, uint32_t place, uint32_t tag, bytes key=None):
+        cdef FieldName f
+        cdef const char *where = NULL
+        cdef int code
+        cdef uint32_t *to
+        self._alive()
+        if place >= N_PLACES:
+            raise ValueError(f"place is {place}, there are {N_PLACES}")
+        f.place, f.tag, f.key, f.key_n = place, tag, NULL, 0
+        if key is not None:
+            f.key, f.key_n = <const uint8_t *>PyBytes_AS_STRING(key), len(key)
+        out = PyBytes_FromStringAndSize(NULL, decoder_rows(self._c, place) * 4)
+        to = <uint32_t *>PyBytes_AS_STRING(out)
+        with nogil:
+            code = decoder_field(self._c, &f, to, &where)
+        self._check(code, where)
+        return out
+
+    def atoms(self, const uint32_t[::1] numbers not None):
+        cdef const uint8_t *p = NULL
+        cdef size_t n = 0, i
+        self._alive()
+        out = []
+        for i in range(<size_t>numbers.shape[0]):
+            decoder_atom(self._c, numbers[i] - 1, &p, &n)
+            if p == NULL:
+                raise IndexError(f"there is no field {numbers[i]}")
+            out.append(PyBytes_FromStringAndSize(<const char *>p, n))
+        return out
+
+    def records(self, uint32_t kind, const uint32_t[::1] rows not None):
+        cdef size_t n = rows.shape[0], i
+        cdef const char *where = NULL
+        cdef int code
+        cdef uint64_t *sizes
+        cdef uint8_t **to
+        self._alive()
+        if kind > 2:
+            raise ValueError(f"kind is {kind}; there are 0, 1 and 2")
+        for i in range(n):
+            if rows[i] >= decoder_rows(self._c, kind) or (i and rows[i] <= rows[i - 1]):
+                raise IndexError(f"row {rows[i]} is not there, or does not ascend")
+        if n == 0:
+            return []
+        sizes = <uint64_t *>malloc(n * sizeof(uint64_t))
+        to = <uint8_t **>malloc(n * sizeof(uint8_t *))
+        try:
+            if sizes == NULL or to == NULL:
+                raise MemoryError("no memory for records")
+            with nogil:
+                code = decoder_measure_rows(self._c, kind, &rows[0], n, sizes, &where)
+            self._check(code, where)
+            out = [PyBytes_FromStringAndSize(NULL, sizes[i]) for i in range(n)]
+            for i in range(n):
+                to[i] = <uint8_t *>PyBytes_AS_STRING(out[i])
+            with nogil:
+                code = decoder_write_rows(self._c, kind, &rows[0], n, to, &where)
+            self._check(code, where)
+        finally:
+            free(sizes)
+            free(to)
+        return out
+
     def reset(self):
+        self._is_partial = False
         if self._c == NULL:
             self._begin()
         elif decoder_reset(self._c) != TZ_OK:
@@ -423,8 +557,7 @@ cdef class Decoder:
 
     def statistics(self):
         cdef uint64_t counts[N_COUNTS]
-        if self._c == NULL:
-            raise UsageError("this decoder has failed before; reset it")
+        self._alive()
         decoder_counts(self._c, counts)
         return _counted(counts)
 

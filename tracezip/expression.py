@@ -1,4 +1,4 @@
-"""What is asked of a span: fields, comparisons and what joins them. `tracezip.where` is the text of it, and says more."""
+"""What is asked of a span: fields, comparisons, and what joins them. `tracezip.where` is the text of it."""
 
 from __future__ import annotations
 

@@ -5,26 +5,40 @@ The same names as tracezip._native; tracezip/_backend.py describes them. Slow, a
 
 from __future__ import annotations
 
-import array
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tracezip.errors import UsageError, damaged_section
+from tracezip.reference import look
 from tracezip.reference.coder import CoderReader, CoderWriter, PlainReader, PlainWriter
 from tracezip.reference.define import Plan, PlannedGenerator, code_definitions
 from tracezip.reference.format_limits import BUDGET_OF_BYTE
 from tracezip.reference.parse import Parser
 from tracezip.reference.plan import Planner
 from tracezip.reference.plan_ids import IdKnowledge, IdPlanner
-from tracezip.reference.rows import code_rows
+from tracezip.reference.rows import EnoughError, code_rows
 from tracezip.reference.state import State
-from tracezip.reference.tables import KINDS, Kind, Message, Record
+from tracezip.reference.tables import KINDS, N_PLACES, Kind, Message, Record
 from tracezip.reference.write import Writer
 from tracezip.walk import count_spans
 
 __all__ = ["NAME", "Decoder", "Encoder", "count_spans"]
 
 NAME = "reference"
+
+COLUMNS = (
+    "trace_hi",
+    "trace_lo",
+    "span_id",
+    "parent_id",
+    "start",
+    "end",
+    "event_time",
+    "n_scopes",
+    "n_spans",
+    "n_events",
+    "n_links",
+)
 
 _SECTIONS = {
     "tree": "coded",
@@ -150,24 +164,7 @@ class Encoder:
 
     def columns(self) -> dict[str, bytes]:
         """The pending rows: the name of each column -> its values as native-endian bytes of uint64 or uint32."""
-        resources, scopes, spans, events, _ = self._s.rows
-        return {
-            "trace_hi": _column("Q", (span.trace_id[0] for span in spans)),
-            "trace_lo": _column("Q", (span.trace_id[1] for span in spans)),
-            "span_id": _column("Q", (span.span_id for span in spans)),
-            "parent_id": _column("Q", (span.parent_id for span in spans)),
-            "start": _column("Q", (span.start for span in spans)),
-            "end": _column("Q", (span.end for span in spans)),
-            "event_time": _column("Q", (event.start for event in events)),
-            "n_scopes": _column("I", (len(resource.children[0]) for resource in resources)),
-            "n_spans": _column("I", (len(scope.children[0]) for scope in scopes)),
-            "n_events": _column("I", (len(span.children[0]) for span in spans)),
-            "n_links": _column("I", (len(span.children[1]) for span in spans)),
-        }
-
-
-def _column(typecode: str, values: Iterable[int]) -> bytes:
-    return array.array(typecode, values).tobytes()
+        return look.columns(self._s.rows)
 
 
 class Decoder:
@@ -179,22 +176,14 @@ class Decoder:
 
     def reset(self) -> None:
         self._s = State(self._preset, writing=False)
-        self._n_messages = 0
-        self._is_dead = False
+        self._messages: list[Message] = []
+        self._atoms = look.Atoms()
+        self._n_bytes = 0
+        self._is_partial = self._is_dead = False
 
     def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bool]]:
-        self._check_alive()
-        if len(sections) != len(_SECTIONS):
-            raise ValueError(f"a block has {len(_SECTIONS)} sections, not {len(sections)}")
-        self._is_dead = True
-        messages = self._read(sections, n_bytes)
-        self._n_messages = len(messages)
-        writer = Writer()
-        parts = [writer.message(message) for message in messages]
-        if sum(map(len, parts)) != n_bytes:
-            raise damaged_section("size")
-        self._is_dead = False
-        return parts, [message.continues for message in messages]
+        self.read(sections, n_bytes)
+        return self.parts()
 
     def decode_messages(
         self, sections: Sequence[bytes], n_bytes: int, begun: list[bytes]
@@ -208,16 +197,74 @@ class Decoder:
             goes_on = more
         return messages, len(parts), goes_on
 
+    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize) -> None:
+        self._check_alive()
+        if self._is_partial:
+            raise UsageError("this decoder has left a block unread; reset it")
+        if len(sections) != len(_SECTIONS):
+            raise ValueError(f"a block has {len(_SECTIONS)} sections, not {len(sections)}")
+        self._is_dead = True
+        self._n_bytes = n_bytes
+        self._read(sections, n_bytes, most_spans)
+        self._is_dead = False
+        self._is_partial = len(self._s.rows[Kind.SPAN]) >= most_spans
+
+    def parts(self) -> tuple[list[bytes], list[bool]]:
+        self._check_alive()
+        if self._is_partial:
+            raise UsageError("this decoder has left a block unread, and has no messages of it")
+        self._is_dead = True
+        writer = Writer()
+        parts = [writer.message(message) for message in self._messages]
+        if sum(map(len, parts)) != self._n_bytes:
+            raise damaged_section("size")
+        self._is_dead = False
+        return parts, [message.continues for message in self._messages]
+
+    def outline(self) -> tuple[bytes, bytes]:
+        self._check_alive()
+        return look.outline(self._messages)
+
+    def columns(self, names: Sequence[str] = COLUMNS) -> dict[str, bytes]:
+        self._check_alive()
+        if not set(names) <= set(COLUMNS):
+            raise ValueError(f"there is no column {sorted(set(names) - set(COLUMNS))[0]!r}")
+        columns = look.columns(self._s.rows)
+        return {name: columns[name] for name in names}
+
+    def fields(self, place: int, tag: int, key: bytes | None = None) -> bytes:
+        self._check_alive()
+        if place >= N_PLACES:
+            raise ValueError(f"place is {place}, there are {N_PLACES}")
+        records = look.records_of(place, self._s.rows)
+        return look.packed("I", (look.find_field(record, place, tag, key, self._atoms) for record in records))
+
+    def atoms(self, numbers: memoryview) -> list[bytes]:
+        self._check_alive()
+        return [self._atoms.encoded(number) for number in numbers]
+
+    def records(self, kind: int, rows: memoryview) -> list[bytes]:
+        self._check_alive()
+        if kind > Kind.SPAN:
+            raise ValueError(f"kind is {kind}; there are 0, 1 and 2")
+        found, chosen = self._s.rows[kind], list(rows)
+        for before, row in zip([-1, *chosen], chosen, strict=False):
+            if not before < row < len(found):
+                raise IndexError(f"row {row} is not there, or does not ascend")
+        writer = Writer(with_children=kind == Kind.SPAN)
+        return [writer.record(found[row]) for row in chosen]
+
     def statistics(self) -> dict[str, int]:
         self._check_alive()
-        return _statistics(self._s, self._n_messages)
+        return _statistics(self._s, len(self._messages))
 
     def _check_alive(self) -> None:
         if self._is_dead:
             raise UsageError("this decoder has failed before; reset it")
 
-    def _read(self, sections: Sequence[bytes], n_bytes: int) -> list[Message]:
+    def _read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int) -> None:
         s = self._s
+        s.most_spans = most_spans
         s.block += 1
         s.budget += BUDGET_OF_BYTE * n_bytes
         s.rows = [[] for _ in KINDS]
@@ -226,9 +273,12 @@ class Decoder:
         plains = {name: PlainReader(name, data) for (name, kind), data in named if kind == "plain"}
         s.coders, s.plains = {**coders}, {**plains}
         code_definitions(s, Plan())
-        messages = code_rows(s, [])
+        self._messages = []
+        try:
+            code_rows(s, self._messages)
+        except EnoughError:
+            return
         left = [name for name, plain in plains.items() if not plain.is_used_up]
         left += [name for name, coder in coders.items() if not coder.is_used_up]
         if left:
             raise damaged_section(left[0])
-        return messages
