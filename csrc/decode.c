@@ -10,7 +10,7 @@ struct Decoder {
     State s;
     Writer w;
     Plan none;
-    Lookup lookup;
+    U32s room;   /* for looking at rows */
     u64 n_bytes; /* of the block last read */
     const Preset *preset;
 };
@@ -44,7 +44,7 @@ void decoder_free(Decoder *d) {
     if (!d)
         return;
     writer_free(&d->w);
-    lookup_free(&d->lookup);
+    VEC_FREE(d->room);
     state_free(&d->s);
     free(d);
 }
@@ -123,30 +123,4 @@ void decoder_counts(const Decoder *d, u64 *counts) { state_counts(&d->s, counts)
 
 Batch *decoder_batch(Decoder *d) { return &d->s.b; }
 
-size_t decoder_rows(const Decoder *d, u32 place) { return lookup_rows(&d->s.b, place); }
-
-int decoder_field(Decoder *d, const FieldName *f, u32 *to, const char **where) {
-    DECODER_TRY(d, where)
-    lookup_field(&d->lookup, &d->s.t, &d->s.b, f, to);
-    return TZ_OK;
-}
-
-void decoder_atom(const Decoder *d, u32 atom, const u8 **p, size_t *n) {
-    *p = NULL;
-    if (atom >= d->s.t.atoms.n)
-        return;
-    *p = d->s.t.atoms.v[atom].enc;
-    *n = d->s.t.atoms.v[atom].enc_n;
-}
-
-int decoder_measure_rows(Decoder *d, u32 kind, const u32 *rows, size_t n, u64 *n_bytes, const char **where) {
-    DECODER_TRY(d, where)
-    writer_measure_rows(&d->w, &d->s.b, kind, rows, n, n_bytes);
-    return TZ_OK;
-}
-
-int decoder_write_rows(Decoder *d, u32 kind, const u32 *rows, size_t n, u8 *const *to, const char **where) {
-    DECODER_TRY(d, where)
-    writer_write_rows(&d->w, &d->s.b, kind, rows, n, to);
-    return TZ_OK;
-}
+RowReader decoder_rows(Decoder *d) { return (RowReader){&d->s.t, &d->s.b, &d->w, &d->room}; }

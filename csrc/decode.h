@@ -32,18 +32,8 @@ void decoder_message(const Decoder *d, size_t i, u64 *n_bytes, int *continues);
 /* N_COUNTS numbers, see state_counts.h. */
 void decoder_counts(const Decoder *d, u64 *counts);
 
-/* --- rows without messages ---------------------------------------------------------------------------------------- */
-
 Batch *decoder_batch(Decoder *d);
-/* Rows of the records in which a place is. */
-size_t decoder_rows(const Decoder *d, u32 place);
-/* What each of them has of a field: its atom + 1, FIELD_NONE or FIELD_MANY. */
-int decoder_field(Decoder *d, const FieldName *f, u32 *to, const char **where);
-/* The bytes of an atom, which is an encoded field; *p is NULL if there is none of this number. */
-void decoder_atom(const Decoder *d, u32 atom, const u8 **p, size_t *n);
-/* Sizes of records of a kind, in bytes, and then their bytes: record rows[i] to to[i]. The rows ascend, and are there.
- * Spans are whole, resource spans and scope spans without their children. */
-int decoder_measure_rows(Decoder *d, u32 kind, const u32 *rows, size_t n, u64 *n_bytes, const char **where);
-int decoder_write_rows(Decoder *d, u32 kind, const u32 *rows, size_t n, u8 *const *to, const char **where);
+/* The rows that were read. */
+RowReader decoder_rows(Decoder *d);
 
 #endif

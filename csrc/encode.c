@@ -13,7 +13,8 @@ struct Encoder {
     u8 has_planned_ids;
     Plan plan;
     const Preset *preset;
-    Writer w; /* for single spans */
+    Writer w;  /* for single records */
+    U32s room; /* for looking at rows */
 };
 
 static u32 skeleton_worth(const State *s, u32 v) {
@@ -64,6 +65,7 @@ void encoder_free(Encoder *e) {
     if (!--e->id_desk->n_users)
         id_desk_free(e->id_desk);
     writer_free(&e->w);
+    VEC_FREE(e->room);
     state_free(&e->s);
     free(e);
 }
@@ -111,19 +113,8 @@ int encoder_encode(Encoder *e, Section sections[N_SECTIONS]) {
     return TZ_OK;
 }
 
-int encoder_measure_span(Encoder *e, u32 row, u64 *n_bytes) {
-    if (setjmp(e->s.t.env.out))
-        return e->s.t.env.code;
-    writer_measure_rows(&e->w, &e->s.b, KIND_SPAN, &row, 1, n_bytes);
-    return TZ_OK;
-}
-
-int encoder_write_span(Encoder *e, u32 row, u8 *to) {
-    if (setjmp(e->s.t.env.out))
-        return e->s.t.env.code;
-    writer_write_rows(&e->w, &e->s.b, KIND_SPAN, &row, 1, &to);
-    return TZ_OK;
-}
-
 Batch *encoder_batch(Encoder *e) { return &e->s.b; }
+
+RowReader encoder_rows(Encoder *e) { return (RowReader){&e->s.t, &e->s.b, &e->w, &e->room}; }
+
 void encoder_counts(const Encoder *e, u64 *counts) { state_counts(&e->s, counts); }

@@ -1,9 +1,9 @@
 #ifndef TZ_ENCODE_H
 #define TZ_ENCODE_H
 
+#include "lookup.h"
 #include "parse.h"
 #include "preset.h"
-#include "write.h"
 
 enum { N_SECTIONS = 11 };
 
@@ -29,10 +29,9 @@ int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t pref
 int encoder_plan_ids(Encoder *e);
 /* Writes the pending messages as one block; `sections` hold until the next call. */
 int encoder_encode(Encoder *e, Section sections[N_SECTIONS]);
-/* One pending span: its size, bytes, and then its bytes. */
-int encoder_measure_span(Encoder *e, u32 row, u64 *n_bytes);
-int encoder_write_span(Encoder *e, u32 row, u8 *to);
 Batch *encoder_batch(Encoder *e);
+/* The pending rows. */
+RowReader encoder_rows(Encoder *e);
 /* N_COUNTS numbers, see state_counts.h. */
 void encoder_counts(const Encoder *e, u64 *counts);
 

@@ -1,20 +1,18 @@
 /* Which records have which field, found once for each path. FORMAT.md, "Classes, atoms, schemas, shapes, paths". */
 #include "lookup.h"
 
-/* What is known of a path: an atom + 1, FIELD_NONE, FIELD_MANY, or one of these. */
+/* What is known of a path, or of a schema: an atom + 1, FIELD_NONE, FIELD_MANY, or one of these. */
 #define OPEN_QUESTION 0x7fffffffu
-#define A_HOLE        0x80000000u /* + its number among the holes of the path */
+#define A_HOLE        0x80000000u /* + where it stands among the atoms that the record itself has */
 
 /* A slot of a schema that has the field without a value. */
 #define SLOT_EMPTY 0xfffffffeu
-
-void lookup_free(Lookup *l) { VEC_FREE(l->of_path); }
 
 static u32 kind_of_place(u32 place) {
     return place == KIND_RESOURCE ? KIND_RESOURCE_SPANS : place == KIND_SCOPE ? KIND_SCOPE_SPANS : place;
 }
 
-size_t lookup_rows(const Batch *b, u32 place) { return b->kinds[kind_of_place(place)].path.n; }
+size_t rows_of(const RowReader *r, u32 place) { return r->b->kinds[kind_of_place(place)].shape.n; }
 
 static int is_field(const Tables *t, const Class *c, const FieldName *f) {
     if (!f->key)
@@ -51,15 +49,16 @@ static u32 slot_of(const Tables *t, u32 schema, const FieldName *f, int *many) {
     return slot;
 }
 
-static u32 look_at_path(const Tables *t, u32 path, const FieldName *f) {
-    const Path *p = &t->paths.v[path];
+/* Records that were read have a path, and atoms in its holes; those that are to be written have all their atoms. */
+static u32 look_at(const Tables *t, u32 schema, const u32 *atoms, const FieldName *f) {
     int many;
-    u32 slot = slot_of(t, p->schema, f, &many), hole = 0;
+    u32 slot = slot_of(t, schema, f, &many), hole = 0;
     if (many)
         return FIELD_MANY;
     if (slot == NO_SLOT || slot == SLOT_EMPTY)
         return FIELD_NONE;
-    const u32 *atoms = t->path_atoms.v + p->atoms;
+    if (!atoms)
+        return A_HOLE + slot;
     if (atoms[slot] != NO_SLOT)
         return atoms[slot] + 1;
     for (u32 i = 0; i < slot; i++)
@@ -67,16 +66,55 @@ static u32 look_at_path(const Tables *t, u32 path, const FieldName *f) {
     return A_HOLE + hole;
 }
 
-void lookup_field(Lookup *l, Tables *t, const Batch *b, const FieldName *f, u32 *to) {
-    const Records *r = &b->kinds[kind_of_place(f->place)];
-    l->of_path.n = 0;
-    VEC_RESERVE(&t->env, l->of_path, t->paths.n);
-    for (size_t i = 0; i < t->paths.n; i++)
-        l->of_path.v[i] = OPEN_QUESTION;
-    for (size_t row = 0; row < r->path.n; row++) {
-        u32 *known = &l->of_path.v[r->path.v[row]];
-        if (*known == OPEN_QUESTION)
-            *known = look_at_path(t, r->path.v[row], f);
-        to[row] = *known < A_HOLE || *known == FIELD_MANY ? *known : b->atoms.v[r->values.v[row] + *known - A_HOLE] + 1;
+static u32 look_at_path(const Tables *t, u32 path, const FieldName *f) {
+    const Path *p = &t->paths.v[path];
+    return look_at(t, p->schema, t->path_atoms.v + p->atoms, f);
+}
+
+static void find_field(const RowReader *r, const FieldName *f, u32 *to) {
+    Tables *t = r->t;
+    const Records *q = &r->b->kinds[kind_of_place(f->place)];
+    int by_path = q->path.n != 0;
+    size_t n = by_path ? t->paths.n : t->schemas.n;
+    r->room->n = 0;
+    VEC_RESERVE(&t->env, *r->room, n);
+    u32 *known = r->room->v;
+    for (size_t i = 0; i < n; i++)
+        known[i] = OPEN_QUESTION;
+    for (size_t row = 0; row < q->shape.n; row++) {
+        u32 which = by_path ? q->path.v[row] : t->shapes.v[q->shape.v[row]].schema;
+        if (known[which] == OPEN_QUESTION)
+            known[which] = by_path ? look_at_path(t, which, f) : look_at(t, which, NULL, f);
+        u32 k = known[which];
+        to[row] = k < A_HOLE || k == FIELD_MANY ? k : r->b->atoms.v[q->values.v[row] + k - A_HOLE] + 1;
     }
+}
+
+int rows_field(const RowReader *r, const FieldName *f, u32 *to) {
+    if (setjmp(r->t->env.out))
+        return r->t->env.code;
+    find_field(r, f, to);
+    return TZ_OK;
+}
+
+void rows_atom(const RowReader *r, u32 atom, const u8 **p, size_t *n) {
+    *p = NULL;
+    if (atom >= r->t->atoms.n)
+        return;
+    *p = r->t->atoms.v[atom].enc;
+    *n = r->t->atoms.v[atom].enc_n;
+}
+
+int rows_measure(const RowReader *r, u32 kind, const u32 *rows, size_t n, u64 *n_bytes) {
+    if (setjmp(r->t->env.out))
+        return r->t->env.code;
+    writer_measure_rows(r->w, r->b, kind, rows, n, n_bytes);
+    return TZ_OK;
+}
+
+int rows_write(const RowReader *r, u32 kind, const u32 *rows, size_t n, u8 *const *to) {
+    if (setjmp(r->t->env.out))
+        return r->t->env.code;
+    writer_write_rows(r->w, r->b, kind, rows, n, to);
+    return TZ_OK;
 }

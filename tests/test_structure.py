@@ -41,6 +41,7 @@ LAYERS = (
     {"lanes", "where"},
     {"stream"},
     {"srt", "columns", "recover", "sink", "_info"},
+    {"scan", "queryable"},
     {"reader", "writer"},
     {"codec"},
     {"otel"},

@@ -16,7 +16,35 @@ VARIABLE = "TRACEZIP_BACKEND"
 _MODULES = {"native": "tracezip._native", "reference": "tracezip.reference"}
 
 
-class BlockEncoder(Protocol):
+class BlockRows(Protocol):
+    """What a query takes of records: of those that an encoder has pending, or that a decoder has read last."""
+
+    def columns(self, names: Sequence[str] = ...) -> dict[str, bytes]:
+        """Columns by name: bytes of this machine's uint64, uint32 those that begin with `n_`.
+
+        trace_hi, trace_lo, span_id, parent_id, start and end of the spans, event_time of the events; and the numbers of
+        children, n_scopes, n_spans, n_events and n_links.
+        """
+
+    def fields(self, place: int, tag: int, key: bytes | None = None) -> bytes:
+        """What each record in which a place is has of a field: bytes of uint32.
+
+        0: it has none, or one without a value. `FIELD_MANY`: it came more than once, or only the bytes of the record
+        can tell. Else a number for `atoms`. Places, and their tags of attributes, are those of FORMAT.md; with a key it
+        is an attribute. The fields that have columns are only found where they are not as they should be.
+        """
+
+    def atoms(self, numbers: memoryview) -> list[bytes]:
+        """The encoded fields with these numbers, uint32."""
+
+    def records(self, kind: int, rows: memoryview) -> list[bytes]:
+        """The bytes of records of kind 0, 1 or 2 (resource spans, scope spans, spans), rows ascending, uint32.
+
+        Spans are whole; the others without their children. Raises IndexError if one is not there.
+        """
+
+
+class BlockEncoder(BlockRows, Protocol):
     """What the encoders of both backends can do. Their dictionaries live as long as a restart group."""
 
     n_rows: int
@@ -55,7 +83,7 @@ class BlockEncoder(Protocol):
         """Counts of the restart group so far."""
 
 
-class BlockDecoder(Protocol):
+class BlockDecoder(BlockRows, Protocol):
     """What the decoders of both backends can do. One that has raised is dead until `reset`.
 
     A block is either decoded to messages, or its rows are read, from which a query takes what it needs.
@@ -77,7 +105,7 @@ class BlockDecoder(Protocol):
         """
 
     def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize) -> None:
-        """The rows of a block. All that follows is of the block that was read last.
+        """The rows of a block.
 
         After `most_spans` spans it stops: what comes behind them is neither there nor checked, and until `reset` no
         other block can be read. Raises as `decode` does, but does not look whether `n_bytes` is right: `parts` does.
@@ -89,30 +117,6 @@ class BlockDecoder(Protocol):
     def outline(self) -> tuple[bytes, bytes]:
         """Of each part, the number of its resource spans, as uint32, and a byte: bit 0 is set if the part is not the
         bytes of its resource spans alone, bit 1 if it continues in the next part."""
-
-    def columns(self, names: Sequence[str] = ...) -> dict[str, bytes]:
-        """Columns by name, as an encoder has them: bytes of this machine's uint64, uint32 those that begin with `n_`.
-
-        trace_hi, trace_lo, span_id, parent_id, start and end of the spans, event_time of the events; and the numbers of
-        children, n_scopes, n_spans, n_events and n_links.
-        """
-
-    def fields(self, place: int, tag: int, key: bytes | None = None) -> bytes:
-        """What each record in which a place is has of a field: bytes of uint32.
-
-        0: it has none, or one without a value. `FIELD_MANY`: it came more than once, or only the bytes of the record
-        can tell. Else a number for `atoms`. Places, and their tags of attributes, are those of FORMAT.md; with a key it
-        is an attribute. The fields that have columns are only found where they are not as they should be.
-        """
-
-    def atoms(self, numbers: memoryview) -> list[bytes]:
-        """The encoded fields with these numbers, uint32."""
-
-    def records(self, kind: int, rows: memoryview) -> list[bytes]:
-        """The bytes of records of kind 0, 1 or 2 (resource spans, scope spans, spans), rows ascending, uint32.
-
-        Spans are whole; the others without their children. Raises IndexError if one is not there.
-        """
 
     def reset(self) -> None:
         """Begins a restart group: all dictionaries are forgotten."""

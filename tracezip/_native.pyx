@@ -23,22 +23,7 @@ NAME = "native"
 cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject **string, Py_ssize_t n) except -1
 
-cdef extern from "encode.h" nogil:
-    ctypedef struct Preset:
-        pass
-    ctypedef struct CEncoder "Encoder":
-        pass
-    ctypedef struct Section:
-        const uint8_t *p
-        size_t n
-    enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, N_COLUMNS
-    Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
-    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream)
-    void encoder_free(CEncoder *e)
-    int encoder_reset(CEncoder *e)
-    int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more, uint64_t most_spans, int *added)
-    int encoder_plan_ids(CEncoder *e)
-    int encoder_encode(CEncoder *e, Section *sections)
+cdef extern from "lookup.h" nogil:
     ctypedef struct U64s:
         const uint64_t *v
         size_t n
@@ -55,9 +40,37 @@ cdef extern from "encode.h" nogil:
         MessageRows messages
         U64s trace_hi, trace_lo, span_id, parent_id, start, end, event_time
         U32s n_scopes, n_spans, n_events, n_links
+    ctypedef struct RowReader:
+        const Batch *b
+    ctypedef struct FieldName:
+        uint32_t place, tag
+        const uint8_t *key
+        size_t key_n
+    enum: N_PLACES
+    size_t rows_of(const RowReader *r, uint32_t place)
+    int rows_field(const RowReader *r, const FieldName *f, uint32_t *to)
+    void rows_atom(const RowReader *r, uint32_t atom, const uint8_t **p, size_t *n)
+    int rows_measure(const RowReader *r, uint32_t kind, const uint32_t *rows, size_t n, uint64_t *n_bytes)
+    int rows_write(const RowReader *r, uint32_t kind, const uint32_t *rows, size_t n, uint8_t *const *to)
+
+cdef extern from "encode.h" nogil:
+    ctypedef struct Preset:
+        pass
+    ctypedef struct CEncoder "Encoder":
+        pass
+    ctypedef struct Section:
+        const uint8_t *p
+        size_t n
+    enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, N_COLUMNS
+    Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
+    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream)
+    void encoder_free(CEncoder *e)
+    int encoder_reset(CEncoder *e)
+    int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more, uint64_t most_spans, int *added)
+    int encoder_plan_ids(CEncoder *e)
+    int encoder_encode(CEncoder *e, Section *sections)
     Batch *encoder_batch(CEncoder *e)
-    int encoder_measure_span(CEncoder *e, size_t row, uint64_t *n_bytes)
-    int encoder_write_span(CEncoder *e, size_t row, uint8_t *to)
+    RowReader encoder_rows(CEncoder *e)
     void encoder_counts(const CEncoder *e, uint64_t *counts)
 
 cdef extern from "decode.h" nogil:
@@ -75,17 +88,8 @@ cdef extern from "decode.h" nogil:
     size_t decoder_messages(const CDecoder *d)
     void decoder_message(const CDecoder *d, size_t i, uint64_t *n_bytes, int *more)
     void decoder_counts(const CDecoder *d, uint64_t *counts)
-    ctypedef struct FieldName:
-        uint32_t place, tag
-        const uint8_t *key
-        size_t key_n
-    enum: N_PLACES
     Batch *decoder_batch(CDecoder *d)
-    size_t decoder_rows(const CDecoder *d, uint32_t place)
-    int decoder_field(CDecoder *d, const FieldName *f, uint32_t *to, const char **where)
-    void decoder_atom(const CDecoder *d, uint32_t atom, const uint8_t **p, size_t *n)
-    int decoder_measure_rows(CDecoder *d, uint32_t kind, const uint32_t *rows, size_t n, uint64_t *n_bytes, const char **where)
-    int decoder_write_rows(CDecoder *d, uint32_t kind, const uint32_t *rows, size_t n, uint8_t *const *to, const char **where)
+    RowReader decoder_rows(CDecoder *d)
 
 cdef extern from "count.h" nogil:
     uint64_t c_count_spans "count_spans" (const uint8_t *p, size_t n, uint32_t level)
@@ -226,7 +230,82 @@ cdef bytes _grown(list begun, size_t n_more):
     return new
 
 
-cdef class Encoder:
+cdef class _Rows:
+    """What a query takes of the records that an encoder has pending, or that a decoder has read."""
+
+    cdef RowReader _rows(self) except *:
+        raise NotImplementedError
+
+    cdef _check(self, int code, const char *where):
+        raise NotImplementedError
+
+    def columns(self, names=COLUMNS):
+        cdef RowReader r = self._rows()
+        return {name: _column(r.b, name) for name in names}
+
+    def fields(self, uint32_t place, uint32_t tag, bytes key=None):
+        cdef RowReader r = self._rows()
+        cdef FieldName f
+        cdef int code
+        cdef uint32_t *to
+        if place >= N_PLACES:
+            raise ValueError(f"place is {place}, there are {N_PLACES}")
+        f.place, f.tag, f.key, f.key_n = place, tag, NULL, 0
+        if key is not None:
+            f.key, f.key_n = <const uint8_t *>PyBytes_AS_STRING(key), len(key)
+        out = PyBytes_FromStringAndSize(NULL, rows_of(&r, place) * 4)
+        to = <uint32_t *>PyBytes_AS_STRING(out)
+        with nogil:
+            code = rows_field(&r, &f, to)
+        self._check(code, b"memory")
+        return out
+
+    def atoms(self, const uint32_t[::1] numbers not None):
+        cdef RowReader r = self._rows()
+        cdef const uint8_t *p = NULL
+        cdef size_t n = 0, i
+        out = []
+        for i in range(<size_t>numbers.shape[0]):
+            rows_atom(&r, numbers[i] - 1, &p, &n)
+            if p == NULL:
+                raise IndexError(f"there is no field {numbers[i]}")
+            out.append(PyBytes_FromStringAndSize(<const char *>p, n))
+        return out
+
+    def records(self, uint32_t kind, const uint32_t[::1] rows not None):
+        cdef RowReader r = self._rows()
+        cdef size_t n = rows.shape[0], i
+        if kind > 2:
+            raise ValueError(f"kind is {kind}; there are 0, 1 and 2")
+        for i in range(n):
+            if rows[i] >= rows_of(&r, kind) or (i and rows[i] <= rows[i - 1]):
+                raise IndexError(f"row {rows[i]} is not there, or does not ascend")
+        return self._records(&r, kind, &rows[0], n) if n else []
+
+    cdef list _records(self, const RowReader *r, uint32_t kind, const uint32_t *rows, size_t n):
+        cdef uint64_t *sizes = <uint64_t *>malloc(n * sizeof(uint64_t))
+        cdef uint8_t **to = <uint8_t **>malloc(n * sizeof(uint8_t *))
+        cdef size_t i
+        cdef int code
+        try:
+            if sizes == NULL or to == NULL:
+                raise MemoryError("no memory for records")
+            with nogil:
+                code = rows_measure(r, kind, rows, n, sizes)
+            self._check(code, b"size")
+            out = [PyBytes_FromStringAndSize(NULL, sizes[i]) for i in range(n)]
+            for i in range(n):
+                to[i] = <uint8_t *>PyBytes_AS_STRING(out[i])
+            with nogil:
+                code = rows_write(r, kind, rows, n, to)
+            self._check(code, b"size")
+            return out
+        finally:
+            free(sizes)
+            free(to)
+
+
+cdef class Encoder(_Rows):
     """Messages of OTLP protobuf to the sections of blocks; its dictionaries live until `reset`.
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
@@ -248,12 +327,12 @@ cdef class Encoder:
     def __dealloc__(self):
         encoder_free(self._c)
 
-    cdef _check(self, int code):
+    cdef _check(self, int code, const char *where):
         if code == TZ_OK:
             return
         encoder_free(self._c)
         self._c = NULL
-        raise _fail(code, NULL)
+        raise _fail(code, where)
 
     cdef _alive(self):
         if self._c == NULL:
@@ -276,7 +355,7 @@ cdef class Encoder:
             raise ValueError(f"skip is {skip}, the message has {n} bytes")
         with nogil:
             code = encoder_add(self._c, p, n, q, prefix_n, skip, continues, most_spans, &added)
-        self._check(code)
+        self._check(code, NULL)
         return added != 0
 
     def plan_ids(self):
@@ -284,7 +363,7 @@ cdef class Encoder:
         cdef int code
         with nogil:
             code = encoder_plan_ids(self._c)
-        self._check(code)
+        self._check(code, NULL)
 
     def encode(self):
         self._alive()
@@ -292,12 +371,12 @@ cdef class Encoder:
         cdef int code
         with nogil:
             code = encoder_encode(self._c, sections)
-        self._check(code)
+        self._check(code, NULL)
         return tuple([PyBytes_FromStringAndSize(<const char *>sections[i].p, sections[i].n) for i in range(N_SECTIONS)])
 
     def reset(self):
         self._alive()
-        self._check(encoder_reset(self._c))
+        self._check(encoder_reset(self._c), NULL)
 
     cdef uint64_t _count(self, int which) except? 0:
         cdef uint64_t counts[N_COUNTS]
@@ -317,21 +396,13 @@ cdef class Encoder:
     def n_messages(self):
         return self._count(COUNT_MESSAGES)
 
+    cdef RowReader _rows(self) except *:
+        self._alive()
+        return encoder_rows(self._c)
+
     def span(self, size_t row):
         """A pending span as it was added: one OTLP Span message."""
-        cdef uint64_t n = 0
-        if row >= self._count(COUNT_SPANS):
-            raise IndexError(f"span {row} of {self.n_spans} pending ones")
-        self._check(encoder_measure_span(self._c, row, &n))
-        out = PyBytes_FromStringAndSize(NULL, n)
-        self._check(encoder_write_span(self._c, row, <uint8_t *>PyBytes_AS_STRING(out)))
-        return out
-
-    def columns(self):
-        """The pending rows: the name of each column -> its values as native-endian bytes of uint64 or uint32."""
-        self._alive()
-        cdef Batch *b = encoder_batch(self._c)
-        return {name: _column(b, name) for name in COLUMNS}
+        return self.records(2, array("I", [row]))[0]
 
     def statistics(self):
         cdef uint64_t counts[N_COUNTS]
@@ -340,7 +411,7 @@ cdef class Encoder:
         return _counted(counts)
 
 
-cdef class Decoder:
+cdef class Decoder(_Rows):
     """The sections of blocks to messages; its dictionaries live until `reset`."""
     cdef CDecoder *_c
     cdef _Preset _strings
@@ -377,6 +448,10 @@ cdef class Decoder:
     cdef _alive(self):
         if self._c == NULL:
             raise UsageError("this decoder has failed before; reset it")
+
+    cdef RowReader _rows(self) except *:
+        self._alive()
+        return decoder_rows(self._c)
 
     def read(self, sections, uint64_t n_bytes, uint64_t most_spans=sys.maxsize):
         cdef Input inputs[N_SECTIONS]
@@ -480,73 +555,6 @@ cdef class Decoder:
             to[i] = b.messages.v[i].n_resources
             of[i] = (b.messages.v[i].prefix_n != 0 or b.messages.v[i].skip != 0) | b.messages.v[i].continues << 1
         return numbers.tobytes(), bytes(flags)
-
-    def columns(self, names=COLUMNS):
-        self._alive()
-        return {name: _column(decoder_batch(self._c), name) for name in names}
-
-    def fields(self, uint32_t place, uint32_t tag, bytes key=None):
-        cdef FieldName f
-        cdef const char *where = NULL
-        cdef int code
-        cdef uint32_t *to
-        self._alive()
-        if place >= N_PLACES:
-            raise ValueError(f"place is {place}, there are {N_PLACES}")
-        f.place, f.tag, f.key, f.key_n = place, tag, NULL, 0
-        if key is not None:
-            f.key, f.key_n = <const uint8_t *>PyBytes_AS_STRING(key), len(key)
-        out = PyBytes_FromStringAndSize(NULL, decoder_rows(self._c, place) * 4)
-        to = <uint32_t *>PyBytes_AS_STRING(out)
-        with nogil:
-            code = decoder_field(self._c, &f, to, &where)
-        self._check(code, where)
-        return out
-
-    def atoms(self, const uint32_t[::1] numbers not None):
-        cdef const uint8_t *p = NULL
-        cdef size_t n = 0, i
-        self._alive()
-        out = []
-        for i in range(<size_t>numbers.shape[0]):
-            decoder_atom(self._c, numbers[i] - 1, &p, &n)
-            if p == NULL:
-                raise IndexError(f"there is no field {numbers[i]}")
-            out.append(PyBytes_FromStringAndSize(<const char *>p, n))
-        return out
-
-    def records(self, uint32_t kind, const uint32_t[::1] rows not None):
-        cdef size_t n = rows.shape[0], i
-        cdef const char *where = NULL
-        cdef int code
-        cdef uint64_t *sizes
-        cdef uint8_t **to
-        self._alive()
-        if kind > 2:
-            raise ValueError(f"kind is {kind}; there are 0, 1 and 2")
-        for i in range(n):
-            if rows[i] >= decoder_rows(self._c, kind) or (i and rows[i] <= rows[i - 1]):
-                raise IndexError(f"row {rows[i]} is not there, or does not ascend")
-        if n == 0:
-            return []
-        sizes = <uint64_t *>malloc(n * sizeof(uint64_t))
-        to = <uint8_t **>malloc(n * sizeof(uint8_t *))
-        try:
-            if sizes == NULL or to == NULL:
-                raise MemoryError("no memory for records")
-            with nogil:
-                code = decoder_measure_rows(self._c, kind, &rows[0], n, sizes, &where)
-            self._check(code, where)
-            out = [PyBytes_FromStringAndSize(NULL, sizes[i]) for i in range(n)]
-            for i in range(n):
-                to[i] = <uint8_t *>PyBytes_AS_STRING(out[i])
-            with nogil:
-                code = decoder_write_rows(self._c, kind, &rows[0], n, to, &where)
-            self._check(code, where)
-        finally:
-            free(sizes)
-            free(to)
-        return out
 
     def reset(self):
         self._is_partial = False

@@ -99,12 +99,22 @@ def read_spans(message: bytes) -> Iterator[Span]:
     """The spans of an OTLP protobuf message, in order. Raises InputError where it is none."""
     for resource_spans in read_fields("TracesData", message)["resource_spans"]:
         outer = read_fields("ResourceSpans", resource_spans)
-        resource = _resource(outer.get("resource", b""), outer.get("schema_url", ""))
+        resource = _resource_of(outer)
         for scope_spans in outer["scope_spans"]:
             inner = read_fields("ScopeSpans", scope_spans)
-            scope = _scope(inner.get("scope", b""), inner.get("schema_url", ""))
+            scope = _scope_of(inner)
             for span in inner["spans"]:
                 yield read_span(span, resource, scope)
+
+
+def read_resource(resource_spans: bytes) -> Resource:
+    """The resource of an OTLP ResourceSpans message. Raises InputError where it is none."""
+    return _resource_of(read_fields("ResourceSpans", resource_spans))
+
+
+def read_scope(scope_spans: bytes) -> Scope:
+    """The scope of an OTLP ScopeSpans message. Raises InputError where it is none."""
+    return _scope_of(read_fields("ScopeSpans", scope_spans))
 
 
 def traces_of(spans: Iterable[Span]) -> dict[bytes, list[Span]]:
@@ -160,6 +170,14 @@ def _link(data: bytes) -> Link:
 
 def _attributes(values: Values) -> tuple[dict[str, Any], int]:
     return read_attributes(values["attributes"]), values.get("dropped_attributes_count", 0)
+
+
+def _resource_of(resource_spans: Values) -> Resource:
+    return _resource(resource_spans.get("resource", b""), resource_spans.get("schema_url", ""))
+
+
+def _scope_of(scope_spans: Values) -> Scope:
+    return _scope(scope_spans.get("scope", b""), scope_spans.get("schema_url", ""))
 
 
 @lru_cache(_N_CACHED)

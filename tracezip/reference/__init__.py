@@ -5,6 +5,7 @@ The same names as tracezip._native; tracezip/_backend.py describes them. Slow, a
 
 from __future__ import annotations
 
+import array
 import sys
 from collections.abc import Sequence
 
@@ -18,27 +19,13 @@ from tracezip.reference.plan import Planner
 from tracezip.reference.plan_ids import IdKnowledge, IdPlanner
 from tracezip.reference.rows import EnoughError, code_rows
 from tracezip.reference.state import State
-from tracezip.reference.tables import KINDS, N_PLACES, Kind, Message, Record
+from tracezip.reference.tables import KINDS, Kind, Message, Record
 from tracezip.reference.write import Writer
 from tracezip.walk import count_spans
 
 __all__ = ["NAME", "Decoder", "Encoder", "count_spans"]
 
 NAME = "reference"
-
-COLUMNS = (
-    "trace_hi",
-    "trace_lo",
-    "span_id",
-    "parent_id",
-    "start",
-    "end",
-    "event_time",
-    "n_scopes",
-    "n_spans",
-    "n_events",
-    "n_links",
-)
 
 _SECTIONS = {
     "tree": "coded",
@@ -81,7 +68,7 @@ def _statistics(s: State, n_messages: int) -> dict[str, int]:
     }
 
 
-class Encoder:
+class Encoder(look.RowReader):
     """Messages of OTLP protobuf to the sections of blocks; its dictionaries live until `reset`.
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
@@ -97,6 +84,7 @@ class Encoder:
         self.reset()
 
     def reset(self) -> None:
+        super().__init__()
         self._s = State(self._preset, writing=True)
         self._parser = Parser(self._s.strings)
         self._planner = Planner(self._s, self._threshold)
@@ -158,16 +146,10 @@ class Encoder:
 
     def span(self, row: int) -> bytes:
         """A pending span as it was added: one OTLP Span message."""
-        if row >= self.n_spans:
-            raise IndexError(f"span {row} of {self.n_spans} pending ones")
-        return Writer().record(self._s.rows[Kind.SPAN][row])
-
-    def columns(self) -> dict[str, bytes]:
-        """The pending rows: the name of each column -> its values as native-endian bytes of uint64 or uint32."""
-        return look.columns(self._s.rows)
+        return self.records(Kind.SPAN, memoryview(array.array("I", [row])))[0]
 
 
-class Decoder:
+class Decoder(look.RowReader):
     """The sections of blocks to messages; its dictionaries live until `reset`."""
 
     def __init__(self, preset: Sequence[bytes]) -> None:
@@ -175,9 +157,9 @@ class Decoder:
         self.reset()
 
     def reset(self) -> None:
+        super().__init__()
         self._s = State(self._preset, writing=False)
         self._messages: list[Message] = []
-        self._atoms = look.Atoms()
         self._n_bytes = 0
         self._is_partial = self._is_dead = False
 
@@ -224,35 +206,6 @@ class Decoder:
     def outline(self) -> tuple[bytes, bytes]:
         self._check_alive()
         return look.outline(self._messages)
-
-    def columns(self, names: Sequence[str] = COLUMNS) -> dict[str, bytes]:
-        self._check_alive()
-        if not set(names) <= set(COLUMNS):
-            raise ValueError(f"there is no column {sorted(set(names) - set(COLUMNS))[0]!r}")
-        columns = look.columns(self._s.rows)
-        return {name: columns[name] for name in names}
-
-    def fields(self, place: int, tag: int, key: bytes | None = None) -> bytes:
-        self._check_alive()
-        if place >= N_PLACES:
-            raise ValueError(f"place is {place}, there are {N_PLACES}")
-        records = look.records_of(place, self._s.rows)
-        return look.packed("I", (look.find_field(record, place, tag, key, self._atoms) for record in records))
-
-    def atoms(self, numbers: memoryview) -> list[bytes]:
-        self._check_alive()
-        return [self._atoms.encoded(number) for number in numbers]
-
-    def records(self, kind: int, rows: memoryview) -> list[bytes]:
-        self._check_alive()
-        if kind > Kind.SPAN:
-            raise ValueError(f"kind is {kind}; there are 0, 1 and 2")
-        found, chosen = self._s.rows[kind], list(rows)
-        for before, row in zip([-1, *chosen], chosen, strict=False):
-            if not before < row < len(found):
-                raise IndexError(f"row {row} is not there, or does not ascend")
-        writer = Writer(with_children=kind == Kind.SPAN)
-        return [writer.record(found[row]) for row in chosen]
 
     def statistics(self) -> dict[str, int]:
         self._check_alive()

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from tracezip.reference.tables import ATTRIBUTE_TAGS, KINDS, Atom, Class, Kind, Message, Op, Record
+from tracezip.reference.state import State
+from tracezip.reference.tables import ATTRIBUTE_TAGS, KINDS, N_PLACES, Atom, Class, Kind, Message, Op, Record
+from tracezip.reference.write import Writer
+
+COLUMNS = (
+    "trace_hi",
+    "trace_lo",
+    "span_id",
+    "parent_id",
+    "start",
+    "end",
+    "event_time",
+    "n_scopes",
+    "n_spans",
+    "n_events",
+    "n_links",
+)
 
 FIELD_NONE, FIELD_MANY = 0, 0xFFFFFFFF
 _KIND_OF_PLACE = {Kind.RESOURCE: Kind.RESOURCE_SPANS, Kind.SCOPE: Kind.SCOPE_SPANS}
 
 
-def records_of(place: int, rows: list[list[Record]]) -> list[Record]:
-    """Those of the kind in which a place is."""
-    return rows[_KIND_OF_PLACE.get(Kind(place), Kind(place))]
-
-
-def columns(rows: list[list[Record]]) -> dict[str, bytes]:
+def _columns(rows: list[list[Record]]) -> dict[str, bytes]:
     """The name of each column -> its values as native-endian bytes of uint64 or uint32."""
     resources, scopes, spans, events, _ = rows
     return {
@@ -42,6 +53,46 @@ def outline(messages: list[Message]) -> tuple[bytes, bytes]:
     """Of each part: the number of its resource spans, and whether it has more, or less, and whether it continues."""
     flags = [bool(message.prefix or message.skip) | message.continues << 1 for message in messages]
     return packed("I", (len(message.resources) for message in messages)), bytes(flags)
+
+
+class RowReader:
+    """What a query takes of the rows of a block; the encoder and the decoder are such."""
+
+    def __init__(self) -> None:
+        self._s: State
+        self._atoms = Atoms()
+
+    def _check_alive(self) -> None:
+        """Raises UsageError if it has failed before."""
+
+    def columns(self, names: Sequence[str] = COLUMNS) -> dict[str, bytes]:
+        self._check_alive()
+        if not set(names) <= set(COLUMNS):
+            raise ValueError(f"there is no column {sorted(set(names) - set(COLUMNS))[0]!r}")
+        columns = _columns(self._s.rows)
+        return {name: columns[name] for name in names}
+
+    def fields(self, place: int, tag: int, key: bytes | None = None) -> bytes:
+        self._check_alive()
+        if place >= N_PLACES:
+            raise ValueError(f"place is {place}, there are {N_PLACES}")
+        records = self._s.rows[_KIND_OF_PLACE.get(Kind(place), Kind(place))]
+        return packed("I", (find_field(record, place, tag, key, self._atoms) for record in records))
+
+    def atoms(self, numbers: memoryview) -> list[bytes]:
+        self._check_alive()
+        return [self._atoms.encoded(number) for number in numbers]
+
+    def records(self, kind: int, rows: memoryview) -> list[bytes]:
+        self._check_alive()
+        if kind > Kind.SPAN:
+            raise ValueError(f"kind is {kind}; there are 0, 1 and 2")
+        found, chosen = self._s.rows[kind], list(rows)
+        for before, row in zip([-1, *chosen], chosen, strict=False):
+            if not before < row < len(found):
+                raise IndexError(f"row {row} is not there, or does not ascend")
+        writer = Writer(with_children=kind == Kind.SPAN)
+        return [writer.record(found[row]) for row in chosen]
 
 
 class Atoms:
