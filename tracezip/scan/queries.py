@@ -9,7 +9,7 @@ from tracezip.errors import InputError
 from tracezip.expression import Comparison, Expression, Field
 from tracezip.scan.archive import ALL, Archive
 from tracezip.scan.messages import MessageBuilder
-from tracezip.scan.prune import may_match
+from tracezip.scan.prune import Pruner
 from tracezip.scan.rows import plain_span
 from tracezip.scan.select import Selector
 from tracezip.scan.units import Unit
@@ -103,4 +103,5 @@ def _whole_traces(archive: Archive, ids: list[bytes]) -> Iterator[bytes]:
 
 
 def _units_for(where: Expression) -> Callable[[Unit], int]:
-    return lambda unit: ALL if unit.summary is None or may_match(where, unit.summary) else 0
+    pruner = Pruner(where)
+    return lambda unit: ALL if unit.summary is None or pruner.may_match(unit.summary) else 0
