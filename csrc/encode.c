@@ -15,6 +15,7 @@ struct Encoder {
     const Preset *preset;
     Writer w;  /* for single records */
     U32s room; /* for looking at rows */
+    Summary summary;
 };
 
 static u32 skeleton_worth(const State *s, u32 v) {
@@ -66,6 +67,7 @@ void encoder_free(Encoder *e) {
         id_desk_free(e->id_desk);
     writer_free(&e->w);
     VEC_FREE(e->room);
+    summary_free(&e->summary);
     state_free(&e->s);
     free(e);
 }
@@ -111,6 +113,18 @@ int encoder_encode(Encoder *e, Section sections[N_SECTIONS]) {
         sections[i ? i + N_CODERS : 1] = (Section){s->streams[i].out.v, s->streams[i].out.n};
     batch_clear(&s->b);
     return TZ_OK;
+}
+
+int encoder_summarize(Encoder *e, const Summary **summary) {
+    if (setjmp(e->s.t.env.out))
+        return e->s.t.env.code;
+    summarize(&e->summary, &e->s.t, &e->s.b);
+    *summary = &e->summary;
+    return TZ_OK;
+}
+
+const String *encoder_summary_string(const Encoder *e, u32 number) {
+    return &e->s.t.strings.v[e->summary.strings.v[number]];
 }
 
 Batch *encoder_batch(Encoder *e) { return &e->s.b; }

@@ -16,6 +16,17 @@ VARIABLE = "TRACEZIP_BACKEND"
 _MODULES = {"native": "tracezip._native", "reference": "tracezip.reference"}
 
 
+BlockSummary = tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes]
+"""Of the spans of a block, in the order in which they come, numbers in the byte order of this machine:
+
+0: least start, largest end, least and largest duration (ns; 0 if a span ends before it starts).
+1: strings.
+2: for each pair of service.name and span name two numbers of strings, spans, spans with status ERROR (uint32), the
+largest duration of all and of those with ERROR (uint64).
+3, 4: for each trace id its hash (uint64; FORMAT.md, "Index") and the row of its last span (uint32).
+"""
+
+
 class BlockRows(Protocol):
     """What a query takes of records: of those that an encoder has pending, or that a decoder has read last."""
 
@@ -75,6 +86,9 @@ class BlockEncoder(BlockRows, Protocol):
 
     def encode(self) -> tuple[bytes, ...]:
         """The sections, in the order of `block.SECTIONS`, of all that was added; then nothing is pending."""
+
+    def summary(self) -> BlockSummary | None:
+        """What was added, summed up; None if the meaning of some of it is not known. Before `encode`."""
 
     def reset(self) -> None:
         """Begins a restart group: all dictionaries are forgotten. Only with nothing pending."""

@@ -72,6 +72,22 @@ cdef extern from "encode.h" nogil:
     Batch *encoder_batch(CEncoder *e)
     RowReader encoder_rows(CEncoder *e)
     void encoder_counts(const CEncoder *e, uint64_t *counts)
+    ctypedef struct Pair:
+        pass
+    ctypedef struct Pairs:
+        const Pair *v
+        size_t n
+    ctypedef struct CSummary "Summary":
+        uint32_t is_unknown
+        uint64_t min_start, max_end, min_duration, max_duration
+        Pairs pairs
+        U32s strings, last_row
+        U64s trace_hash
+    ctypedef struct String:
+        const uint8_t *p
+        uint32_t n
+    int encoder_summarize(CEncoder *e, const CSummary **summary)
+    const String *encoder_summary_string(const CEncoder *e, uint32_t number)
 
 cdef extern from "decode.h" nogil:
     ctypedef struct CDecoder "Decoder":
@@ -373,6 +389,28 @@ cdef class Encoder(_Rows):
             code = encoder_encode(self._c, sections)
         self._check(code, NULL)
         return tuple([PyBytes_FromStringAndSize(<const char *>sections[i].p, sections[i].n) for i in range(N_SECTIONS)])
+
+    def summary(self):
+        self._alive()
+        cdef const CSummary *s = NULL
+        cdef const String *string
+        cdef int code
+        with nogil:
+            code = encoder_summarize(self._c, &s)
+        self._check(code, NULL)
+        if s.is_unknown:
+            return None
+        strings = []
+        for i in range(s.strings.n):
+            string = encoder_summary_string(self._c, i)
+            strings.append(PyBytes_FromStringAndSize(<const char *>string.p, string.n))
+        return (
+            (s.min_start, s.max_end, s.min_duration, s.max_duration),
+            strings,
+            PyBytes_FromStringAndSize(<const char *>s.pairs.v, s.pairs.n * sizeof(Pair)),
+            _wide(&s.trace_hash),
+            _narrow(&s.last_row),
+        )
 
     def reset(self):
         self._alive()

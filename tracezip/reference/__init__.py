@@ -19,6 +19,7 @@ from tracezip.reference.plan import Planner
 from tracezip.reference.plan_ids import IdKnowledge, IdPlanner
 from tracezip.reference.rows import EnoughError, code_rows
 from tracezip.reference.state import State
+from tracezip.reference.summary import summarize
 from tracezip.reference.tables import KINDS, Kind, Message, Record
 from tracezip.reference.write import Writer
 from tracezip.walk import count_spans
@@ -128,6 +129,9 @@ class Encoder(look.RowReader):
         self._messages = []
         s.rows = [[] for _ in KINDS]
         return tuple((coders.get(name) or plains[name]).end() for name in _SECTIONS)
+
+    def summary(self) -> tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes] | None:
+        return summarize(self._messages)
 
     @property
     def n_rows(self) -> int:

@@ -11,10 +11,10 @@ from tracezip import _backend
 from tracezip.block import Block, UnzstdStage, read_block
 from tracezip.container import BLOCK, HEAD_BYTES, Frame, peek_frame, read_head
 from tracezip.errors import FormatError, InputError, LimitError, TracezipError
+from tracezip.index import Unit, read_units
 from tracezip.recover import Damage, resync
 from tracezip.scan.chunks import Chunk, Joiner
 from tracezip.scan.rows import Rows
-from tracezip.scan.units import Unit, read_units
 from tracezip.source import Source
 from tracezip.stream import preset
 

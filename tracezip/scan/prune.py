@@ -8,10 +8,11 @@ it can fail to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from tracezip.convert.spans import STATUS_ERROR
 from tracezip.expression import RESOURCE, And, Comparison, Expression, Field, Not, Or
+from tracezip.index import Pair, Summary
 
 _SERVICE_NAME = Field(RESOURCE, "service.name")
 _LEAST, _MOST = -(1 << 64), 1 << 64
@@ -19,41 +20,6 @@ _LEAST, _MOST = -(1 << 64), 1 << 64
 Possible = tuple[bool, bool]
 """Whether it can hold, and whether it can fail to."""
 _UNKNOWN = True, True
-
-
-class Pair(Protocol):
-    """Of a unit, the spans of one service with one name."""
-
-    @property
-    def service(self) -> str | None: ...
-    @property
-    def name(self) -> str | None: ...
-    @property
-    def n_spans(self) -> int: ...
-    @property
-    def n_errors(self) -> int: ...
-    @property
-    def max_duration(self) -> int: ...
-    @property
-    def max_error_duration(self) -> int: ...
-
-
-class Summary(Protocol):
-    """What `tracezip.index` knows of a unit."""
-
-    @property
-    def n_errors(self) -> int: ...
-    @property
-    def min_start(self) -> int: ...
-    @property
-    def max_end(self) -> int: ...
-    @property
-    def min_duration(self) -> int: ...
-    @property
-    def max_duration(self) -> int: ...
-    @property
-    def pairs(self) -> list[Pair]: ...
-    def last_quarter(self, trace_id: bytes) -> int | None: ...
 
 
 class _Group(NamedTuple):

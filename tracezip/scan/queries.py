@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from tracezip.convert.spans import Span
 from tracezip.errors import InputError
 from tracezip.expression import Comparison, Expression, Field
+from tracezip.index import Unit
 from tracezip.scan.archive import ALL, Archive
 from tracezip.scan.messages import MessageBuilder
 from tracezip.scan.prune import Pruner
 from tracezip.scan.rows import plain_span
 from tracezip.scan.select import Selector
-from tracezip.scan.units import Unit
 
 _TRACE_ID = Field("", "trace_id")
 _TRACES_AT_ONCE = 1024
