@@ -47,6 +47,7 @@ LAYERS = (
     {"scan", "queryable"},
     {"reader", "writer"},
     {"codec"},
+    {"tables"},
     {"otel"},
     {"cli"},
 )
