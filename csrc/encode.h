@@ -1,10 +1,10 @@
 #ifndef TZ_ENCODE_H
 #define TZ_ENCODE_H
 
+#include "lookup.h"
 #include "parse.h"
 #include "preset.h"
 #include "summary.h"
-#include "write.h"
 
 enum { N_SECTIONS = 11 };
 
@@ -35,10 +35,9 @@ int encoder_encode(Encoder *e, Section sections[N_SECTIONS]);
 int encoder_summarize(Encoder *e, const Summary **summary);
 /* The string that a Pair of it names by number. */
 const String *encoder_summary_string(const Encoder *e, u32 number);
-/* One pending span: its size, bytes, and then its bytes. */
-int encoder_measure_span(Encoder *e, size_t row, u64 *n_bytes);
-int encoder_write_span(Encoder *e, size_t row, u8 *to);
 Batch *encoder_batch(Encoder *e);
+/* The pending rows. */
+RowReader encoder_rows(Encoder *e);
 /* N_COUNTS numbers, see state_counts.h. */
 void encoder_counts(const Encoder *e, u64 *counts);
 
