@@ -43,7 +43,7 @@ LAYERS = (
     {"srt", "columns", "recover", "sink", "_info"},
     {"reader", "writer"},
     {"codec"},
-    {"otel"},
+    {"otel", "show"},
     {"cli"},
 )
 """From the bottom; a module imports only what stands below it, or beside it in the same package or group."""
