@@ -107,6 +107,14 @@ def read_spans(message: bytes) -> Iterator[Span]:
                 yield read_span(span, resource, scope)
 
 
+@lru_cache(_N_CACHED)
+def read_context(resource_spans: bytes, scope_spans: bytes) -> tuple[Resource, Scope]:
+    """The resource and scope that a ResourceSpans and a ScopeSpans give their spans; both may come without those."""
+    outer, inner = read_fields("ResourceSpans", resource_spans), read_fields("ScopeSpans", scope_spans)
+    resource = _resource(outer.get("resource", b""), outer.get("schema_url", ""))
+    return resource, _scope(inner.get("scope", b""), inner.get("schema_url", ""))
+
+
 def traces_of(spans: Iterable[Span]) -> dict[bytes, list[Span]]:
     """Spans by their trace ids, both in the order in which they come."""
     traces: dict[bytes, list[Span]] = {}

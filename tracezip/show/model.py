@@ -132,7 +132,7 @@ class Trace:
 
     def _hang(self) -> list[int]:
         """Gives every span its children; returns the roots."""
-        roots = []
+        roots: list[int] = []
         for i in sorted(range(len(self.spans)), key=lambda i: (self.starts[i], i)):
             parent = self.parents[i]
             (roots if parent == NO_PARENT else self.children[parent]).append(i)

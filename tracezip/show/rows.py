@@ -59,10 +59,8 @@ def rows(trace: Trace, *, fold: bool = True) -> Iterator[Row]:
 def summary(trace: Trace, row: Row) -> Summary:
     """What the durations of its spans are like; percentiles by nearest rank."""
     durations = sorted(trace.ends[i] - trace.starts[i] for i in row.members)
-    last = len(durations) - 1
-    return Summary(
-        len(durations), durations[last * 50 // 100], durations[last * 99 // 100], durations[last], sum(durations)
-    )
+    n = len(durations)
+    return Summary(n, durations[(n - 1) // 2], durations[(99 * n - 1) // 100], durations[-1], sum(durations))
 
 
 def _below(trace: Trace, row: Row, fold: bool) -> list[Row]:

@@ -60,21 +60,17 @@ def waterfall(trace: Trace, style: Style, *, fold: bool = True) -> Iterator[str]
 
 
 def _head(trace: Trace, style: Style) -> Iterator[str]:
-    n_errors, n_services = trace.n_errors, len(trace.services())
-    facts = [
-        time_text(trace.start_ns),
-        duration_text(trace.duration_ns),
-        counted(len(trace.spans), "span"),
-        counted(n_services, "service"),
-    ]
-    separator = style.plain(" · ")
-    pieces = [
+    n_errors = trace.n_errors
+    facts: list[Piece] = [
         (f"trace {trace.trace_id.hex() or '(no id)'}", BOLD),
-        (separator + separator.join(style.plain(fact) for fact in facts), 0),
+        (style.plain(duration_text(trace.duration_ns)), 0),
+        (counted(len(trace.spans), "span"), 0),
+        *([(counted(n_errors, "error"), RED)] if n_errors else []),
+        (counted(len(trace.services()), "service"), 0),
+        (time_text(trace.start_ns), DIM),
     ]
-    if n_errors:
-        pieces.append((separator + counted(n_errors, "error"), RED))
-    yield style.line(pieces)
+    separator = (style.plain(" · "), 0)
+    yield style.line([facts[0], *(piece for fact in facts[1:] for piece in (separator, fact))])
     for flaw, n_spans in trace.flaw_counts().items():
         yield style.line([(f"  {counted(n_spans, 'span')} {FLAW_TEXTS[flaw][1]}{_how_much(trace, flaw)}", DIM)])
 
