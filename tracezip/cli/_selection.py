@@ -70,9 +70,12 @@ class Selection:
     def _by_trace(self, message: bytes) -> dict[bytes, bytes]:
         """Its traces, but for those of which an id alone says that they are not wanted."""
         from tracezip.convert.select import by_trace
+        from tracezip.convert.spans import read_spans
 
-        asks_for_ids_only = {str(field) for field in self.where.fields} == {"trace_id"}
-        return by_trace(self._matching(message) if asks_for_ids_only else message)
+        traces = by_trace(message)
+        if {str(field) for field in self.where.fields} != {"trace_id"}:
+            return traces
+        return {name: part for name, part in traces.items() if self.where.matches(next(read_spans(part)))}
 
     def _chosen(self, session: Session, names: Sequence[str], trace: bytes) -> tuple[bytes, list[Span]] | None:
         from tracezip.convert.spans import read_spans
