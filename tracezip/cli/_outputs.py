@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from tracezip.cli import _streams as streams
+from tracezip.cli._selection import Selection
 from tracezip.cli._session import Session
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 OTLP_CONTAINERS = {"otlp-jsonl": "jsonl", "otlp-json": "json", "otlp-proto": "otlp"}
 TEXTS = ("tree", "waterfall")
-FORMS = (*TEXTS, *OTLP_CONTAINERS)
-WHOLE = frozenset(TEXTS)
+FORMATS = ("jaeger", "zipkin", "perfetto", "csv")
+FORMS = (*TEXTS, *OTLP_CONTAINERS, *FORMATS)
+WHOLE = frozenset({*TEXTS, "jaeger", "zipkin", "perfetto"})
 """The forms that are for looking at a trace, so that all of it is given if a part of it matches."""
 BINARY = frozenset({"otlp-proto"})
 COLOURS = ("auto", "always", "never")
@@ -61,6 +63,14 @@ def write_otlp(messages: Iterable[bytes], out: BinaryIO, form: str) -> None:
     from tracezip.files import write_messages
 
     write_messages(_flushed(messages, out), out, OTLP_CONTAINERS[form])
+
+
+def write_format(session: Session, names: Sequence[str], selection: Selection, out: BinaryIO, form: str) -> None:
+    """What was asked for, in one of `FORMATS`."""
+    from tracezip.convert.formats import FORMATS as TABLE
+
+    pieces = selection.traces if TABLE[form].needs_whole_traces else selection.chosen
+    TABLE[form].write((chosen.spans for chosen in pieces(session, names)), out)
 
 
 def _flushed(messages: Iterable[bytes], out: BinaryIO) -> Iterator[bytes]:

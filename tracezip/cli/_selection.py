@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress, islice
 from typing import TYPE_CHECKING, TypeVar
 
 from tracezip.cli import _streams as streams
@@ -15,11 +16,26 @@ from tracezip.cli._session import RefusalError, Session, explained, shown
 from tracezip.errors import InputError, TracezipError
 
 if TYPE_CHECKING:
-    from tracezip.convert.spans import Span
+    from tracezip.convert.spans import EncodedSpan, Span
     from tracezip.expression import Expression
     from tracezip.reader import Reader
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Spans that are given out together: of one message, or of one trace."""
+
+    spans: list[Span]
+    encoded: list[EncodedSpan]
+
+    @property
+    def message(self) -> bytes:
+        """As one OTLP message."""
+        from tracezip.convert.select import join_spans
+
+        return join_spans(self.encoded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,71 +55,63 @@ class Selection:
 
     def messages(self, session: Session, names: Sequence[str]) -> Iterator[bytes]:
         """OTLP messages of what was asked for, in order."""
-        if self.whole or self.head is not None:
-            yield from (message for message, _ in self.traces(session, names))
+        if self.is_everything:
+            yield from for_each_message(session, names, _checked)
         else:
-            work = _checked if self.is_everything else self._matching
-            yield from filter(None, for_each_message(session, names, work))
+            yield from (chosen.message for chosen in self.chosen(session, names))
 
-    def traces(self, session: Session, names: Sequence[str]) -> Iterator[tuple[bytes, list[Span]]]:
-        """Each trace of which there is anything to give, over all files: that as a message, and as spans."""
-        from tracezip.show.gather import gather
+    def chosen(self, session: Session, names: Sequence[str]) -> Iterator[Chosen]:
+        """What was asked for, message by message; trace by trace if whole traces count."""
+        if self.whole or self.head is not None:
+            yield from self.traces(session, names)
+        else:
+            yield from _some(for_each_message(session, names, self._of_message))
 
-        if self.head == 0:
-            return
-        n_given = 0
-        parts = for_each_message(session, names, self._by_trace)
-        for trace in gather(parts, given_early=_Warning(session)):
-            chosen = self._chosen(session, names, trace)
-            if chosen is None:
-                continue
-            yield chosen
-            n_given += 1
-            if n_given == self.head:
-                return
+    def traces(self, session: Session, names: Sequence[str]) -> Iterator[Chosen]:
+        """Each trace of which there is anything to give, over all files."""
+        return islice(_some(self._all_traces(session, names)), self.head)
 
-    def _matching(self, message: bytes) -> bytes:
-        from tracezip.convert.select import select
+    def _all_traces(self, session: Session, names: Sequence[str]) -> Iterator[Chosen | None]:
+        from tracezip.convert.whole_traces import encoded_traces
 
-        return select(message, self.where.matches)
+        messages = for_each_message(session, names, self._encoded)
+        for trace_id, trace in encoded_traces(span for message in messages for span in message):
+            try:
+                yield self._of_spans(trace)
+            except InputError as problem:
+                what = f"trace {trace_id.hex()} is left out, it is no OTLP: {explained(problem)}"
+                session.error(" or ".join(names), RefusalError(what))
 
-    def _by_trace(self, message: bytes) -> dict[bytes, bytes]:
-        """Its traces, but for those of which an id alone says that they are not wanted."""
-        from tracezip.convert.select import by_trace
-        from tracezip.convert.spans import read_spans
+    def _encoded(self, message: bytes) -> list[EncodedSpan]:
+        """Its spans, but for those of which the trace id alone says that they are not wanted."""
+        from tracezip.convert.fields import read_field
+        from tracezip.convert.spans import Resource, Scope, encoded_spans, read_span
 
-        traces = by_trace(message)
+        spans = list(encoded_spans(message))
         if {str(field) for field in self.where.fields} != {"trace_id"}:
-            return traces
-        return {name: part for name, part in traces.items() if self.where.matches(next(read_spans(part)))}
+            return spans
+        blank = read_span(b"", Resource(), Scope())
+        ids = [read_field("Span", "trace_id", span) or b"" for span, _ in spans]
+        wanted = {trace_id for trace_id in set(ids) if self.where.matches(replace(blank, trace_id=trace_id))}
+        return [span for span, trace_id in zip(spans, ids, strict=True) if trace_id in wanted]
 
-    def _chosen(self, session: Session, names: Sequence[str], trace: bytes) -> tuple[bytes, list[Span]] | None:
-        from tracezip.convert.spans import read_spans
+    def _of_message(self, message: bytes) -> Chosen | None:
+        return self._of_spans(self._encoded(message))
 
-        try:
-            spans = list(read_spans(trace))
-        except InputError as problem:
-            session.error(
-                " or ".join(names), RefusalError(f"a trace is left out, it is not OTLP: {explained(problem)}")
-            )
+    def _of_spans(self, encoded: list[EncodedSpan]) -> Chosen | None:
+        from tracezip.convert.spans import read_span
+
+        spans = [read_span(span, *context.read()) for span, context in encoded]
+        matches = [self.where.matches(span) for span in spans]
+        if not any(matches):
             return None
-        matching = [span for span in spans if self.where.matches(span)]
-        if self.whole or len(matching) == len(spans):
-            return (trace, spans) if matching else None
-        return (self._matching(trace), matching) if matching else None
+        if self.whole:
+            return Chosen(spans, encoded)
+        return Chosen(list(compress(spans, matches)), list(compress(encoded, matches)))
 
 
-class _Warning:
-    """Says once that traces may be in parts."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._was_said = False
-
-    def __call__(self) -> None:
-        if not self._was_said:
-            self._session.warn("more traces than memory is given to: of some, spans that come late are shown apart")
-        self._was_said = True
+def _some(chosen: Iterable[Chosen | None]) -> Iterator[Chosen]:
+    return (one for one in chosen if one is not None)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

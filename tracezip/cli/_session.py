@@ -59,10 +59,6 @@ class Session:
         label = styled(f"{self.program}:", sys.stderr.isatty(), fg="red", bold=True)
         click.echo(f"{label} {shown(filename)}: {explained(problem)}", err=True)
 
-    def warn(self, what: str) -> None:
-        """Something to know about the output, which is no failure."""
-        click.echo(f"{self.program}: {what}", err=True)
-
     def note(self, line: str) -> None:
         """A summary line, if this run gives any."""
         if self.summarises:

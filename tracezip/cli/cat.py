@@ -54,8 +54,8 @@ def _output_options(command: _Command) -> _Command:
         click.option(
             "--whole/--matching",
             default=None,
-            help="Whole traces with a matching span (the default for -l, tree and waterfall), or only the spans that "
-            "match (for all else).",
+            help="Whole traces with a matching span (the default for -l and what shows traces: tree, waterfall, "
+            "jaeger, zipkin, perfetto), or only the spans that match (for all else).",
         ),
         click.option("--fold/--no-fold", default=True, help="Repeated siblings as one row, the default; or each."),
         click.option("-v", "--verbose", is_flag=True, help="In a tree, attributes, events and links too."),
@@ -135,6 +135,8 @@ class _Request:
         if self.action in outputs.OTLP_CONTAINERS:
             messages = self.selection.messages(self.session, self.names)
             return lambda out: outputs.write_otlp(messages, out, self.action)
+        if self.action in outputs.FORMATS:
+            return lambda out: outputs.write_format(self.session, self.names, self.selection, out, self.action)
         return self._texts
 
     # --- what is given out ----------------------------------------------------------------------------------------
@@ -167,7 +169,7 @@ class _Request:
         elif self.action == "list" and sys.stdout.isatty():
             outputs.write_lines([listing.heading(style)], out)
         traces = self.selection.traces(self.session, self.names)
-        outputs.write_texts((spans for _, spans in traces), lines[self.action], out)
+        outputs.write_texts((trace.spans for trace in traces), lines[self.action], out)
 
     def _stats(self, out: BinaryIO) -> None:
         from tracezip.cli import _stats

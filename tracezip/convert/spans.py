@@ -108,7 +108,10 @@ class Context(NamedTuple):
         return _resource(self.resource, self.resource_schema_url), _scope(self.scope, self.scope_schema_url)
 
 
-def encoded_spans(message: bytes) -> Iterator[tuple[bytes, Context]]:
+EncodedSpan = tuple[bytes, Context]
+
+
+def encoded_spans(message: bytes) -> Iterator[EncodedSpan]:
     """The spans of an OTLP protobuf message, in order, still encoded. Raises InputError where it is none."""
     for resource_spans in read_fields("TracesData", message)["resource_spans"]:
         outer = read_fields("ResourceSpans", resource_spans)
@@ -128,14 +131,6 @@ def read_spans(message: bytes) -> Iterator[Span]:
     """The spans of an OTLP protobuf message, in order. Raises InputError where it is none."""
     for span, context in encoded_spans(message):
         yield read_span(span, *context.read())
-
-
-@lru_cache(_N_CACHED)
-def read_context(resource_spans: bytes, scope_spans: bytes) -> tuple[Resource, Scope]:
-    """The resource and scope that a ResourceSpans and a ScopeSpans give their spans; both may come without those."""
-    outer, inner = read_fields("ResourceSpans", resource_spans), read_fields("ScopeSpans", scope_spans)
-    resource = _resource(outer.get("resource", b""), outer.get("schema_url", ""))
-    return resource, _scope(inner.get("scope", b""), inner.get("schema_url", ""))
 
 
 def traces_of(spans: Iterable[Span]) -> dict[bytes, list[Span]]:
