@@ -12,6 +12,7 @@ import click
 from tracezip.cli import _streams as streams
 from tracezip.cli._progress import Progress
 from tracezip.cli._session import RefusalError, Session, human_bytes, name_of, run, shown, version_option
+from tracezip.cli.view import view
 
 PROGRAM = "tracezip"
 CONTAINERS = ("otlp", "length-prefixed", "json", "jsonl")
@@ -270,6 +271,9 @@ def _test_file(session: Session, name: str) -> None:
         for _ in progress.over(reader):
             n_messages += 1
     session.note(f"{shown(name)}: good, {n_messages:,} messages, {human_bytes(progress.n_message_bytes)} of OTLP")
+
+
+cli.add_command(view)
 
 
 def _names(files: tuple[str, ...]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from tracezip.show.text import (
     padded,
     service_colour,
     time_text,
+    value_text,
     width_of,
 )
 
@@ -134,17 +135,13 @@ def _details(trace: Trace, row: Row, style: Style) -> Iterator[str]:
     kind = SPAN_KINDS[span.kind] if 0 <= span.kind < len(SPAN_KINDS) else str(span.kind)
     yield style.line([blank, (f"{span.span_id.hex()} {kind.lower()} {escape(span.scope.name)}", DIM)])
     for key, value in span.attributes.items():
-        yield style.line([blank, (f"{escape(key)} = ", DIM), (escape(_value_text(value)), 0)])
+        yield style.line([blank, (f"{escape(key)} = ", DIM), (escape(value_text(value)), 0)])
     for event in span.events:
         after = duration_text(event.time_ns - trace.starts[row.span])
-        attributes = ", ".join(f"{key} = {_value_text(value)}" for key, value in event.attributes.items())
+        attributes = ", ".join(f"{key} = {value_text(value)}" for key, value in event.attributes.items())
         yield style.line([blank, (f"event +{style.plain(after)} ", DIM), (escape(f"{event.name} {attributes}"), 0)])
     for link in span.links:
         yield style.line([blank, (f"link to span {link.span_id.hex()} of trace {link.trace_id.hex()}", DIM)])
-
-
-def _value_text(value: object) -> str:
-    return value if isinstance(value, str) else value.hex() if isinstance(value, bytes) else repr(value)
 
 
 def _typical(trace: Trace, row: Row, style: Style) -> Iterator[Piece]:

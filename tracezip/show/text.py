@@ -122,6 +122,19 @@ def time_text(ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{ns % _S // 1_000_000:03} UTC"
 
 
+def value_text(value: object) -> str:
+    """An attribute's value for people: text as it is, bytes in hex, all else as in JSON or nearly so."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | None):
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(value_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {value_text(item)}' for key, item in value.items())}}}"
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
 def service_colour(service: str) -> int:
     """The same for the same name; never red, which is for errors."""
     return _SERVICE_COLOURS[crc32(service.encode("utf-8", "surrogatepass")) % len(_SERVICE_COLOURS)]
