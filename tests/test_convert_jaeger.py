@@ -45,7 +45,7 @@ def back(span: Span) -> Span:
 
 @pytest.mark.parametrize("path", find_files(), ids=file_name)
 def test_what_jaeger_can_hold_of_real_traces_comes_back(path: Path) -> None:
-    messages = read_file(path).prefix(1 << 20).messages
+    messages = read_file(path).prefix(1 << 19).messages
     traces = list(whole_traces(messages))
     for before, after in zip(traces, read(document(*traces)), strict=True):
         assert plain(after) == plain([held_by_jaeger(span) for span in before])
@@ -124,6 +124,13 @@ LOST: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "an event with an attribute `event`": (
         {"events": (replace(EVENT, attributes={"event": "tock"}),)},
         {"events": (replace(EVENT, name="tock"),)},
+    ),
+    "an event `link` that names a link by its ids": (
+        {
+            "links": (LINK,),
+            "events": (Event(0, "link", {"trace_id": ID.hex(), "span_id": ID[:8].hex(), "a": 1}, 0),),
+        },
+        {"links": (replace(LINK, attributes={"a": 1}),), "events": ()},
     ),
     "a parent id of zero bytes": ({"parent_span_id": bytes(8)}, {"parent_span_id": b""}),
     "an id that is too short": ({"span_id": b"\1\2"}, {"span_id": b"\0\0\0\0\0\0\1\2"}),
@@ -275,6 +282,8 @@ def test_warnings_are_kept() -> None:
     ((span,),) = read(data)
     assert span.attributes == {"@jaeger@warnings": ("clock skew",)}
     assert json.loads(document([span]))["data"][0]["spans"][0]["warnings"] == ["clock skew"]
+    odd = replace(EXAMPLE, attributes={"@jaeger@warnings": "text"})
+    assert back(odd) == odd
 
 
 # --- what OTLP cannot hold of it --------------------------------------------------------------------------------------

@@ -21,12 +21,12 @@ from tracezip.convert.tags import (
     DROPPED_EVENTS,
     DROPPED_LINKS,
     ERROR,
+    NO_SERVICE,
     SERVICE_NAME,
     STATUS_CODE,
     STATUS_CODES,
     STATUS_DESCRIPTION,
     TRACE_STATE,
-    UNKNOWN_SERVICE,
     Scopes,
     take_count,
     take_kind,
@@ -34,11 +34,7 @@ from tracezip.convert.tags import (
 )
 from tracezip.errors import InputError
 
-NO_SERVICE = (UNKNOWN_SERVICE, "OTLPResourceNoServiceName", "")
-"""What stands for a service whose name is not known; the second is the Collector's."""
-
 _N_TRACE_ID, _N_SPAN_ID = ID_BYTES["trace_id"], ID_BYTES["span_id"]
-_MAX_MICROSECONDS = ((1 << 64) - 1) // 1000
 _MAX_FLAGS = (1 << 32) - 1
 
 
@@ -74,8 +70,7 @@ class _Trace:
 
     def _span(self, span: JsonObject) -> Span:
         tags = read_tags(span, "tags")
-        start_us = span.integer("startTime", _MAX_MICROSECONDS)
-        end_us = start_us + span.integer("duration", _MAX_MICROSECONDS - start_us)
+        start_ns, end_ns = span.interval_ns("startTime", "duration")
         trace_id = span.identifier("traceID", _N_TRACE_ID)
         parent, links = _references(span, trace_id)
         events = tuple(_events(span, links))
@@ -86,8 +81,8 @@ class _Trace:
             parent_span_id=parent,
             name=span.text("operationName"),
             kind=take_kind(tags),
-            start_ns=start_us * 1000,
-            end_ns=end_us * 1000,
+            start_ns=start_ns,
+            end_ns=end_ns,
             events=events,
             links=tuple(_link(*ids, tags) for ids, tags in links),
             status_code=status,
@@ -148,13 +143,13 @@ def _events(span: JsonObject, links: _LinkTags) -> Iterator[Event]:
     for ids, tags in links:
         untold.setdefault(ids, deque()).append(tags)
     for log in span.objects("logs"):
-        time_us, fields = log.integer("timestamp", _MAX_MICROSECONDS), read_tags(log, "fields")
+        time_ns, fields = log.time_ns("timestamp"), read_tags(log, "fields")
         waiting = untold.get(_link_ids(fields)) if untold and fields.get(EVENT_NAME) == LINK_EVENT else None
         if waiting:
             waiting.popleft().update((key, fields[key]) for key in fields if key not in _LINK_FIELDS)
         else:
             name, n_dropped = take_text(fields, EVENT_NAME), take_count(fields, DROPPED_ATTRIBUTES)
-            yield Event(time_us * 1000, name, fields, n_dropped)
+            yield Event(time_ns, name, fields, n_dropped)
 
 
 _LINK_FIELDS = (EVENT_NAME, "trace_id", "span_id")

@@ -20,12 +20,13 @@ from tracezip.convert.tags import (
     DROPPED_EVENTS,
     DROPPED_LINKS,
     ERROR,
+    N_REMEMBERED,
+    NO_SERVICE,
     SERVICE_NAME,
     STATUS_CODE,
     STATUS_CODES,
     STATUS_DESCRIPTION,
     TRACE_STATE,
-    UNKNOWN_SERVICE,
     Scopes,
     compact_json,
     take_count,
@@ -45,12 +46,9 @@ from tracezip.convert.zipkin import (
 )
 from tracezip.errors import InputError
 
-_MAX_MICROSECONDS = ((1 << 64) - 1) // 1000
-_N_RESOURCES = 1024
-"""Resources that are remembered, so that the spans of one share it."""
 _COLLECTOR_EVENT = re.compile(r"(?P<name>.*)\|(?P<attributes>\{.*\})\|(?P<n_dropped>\d{1,9})", re.DOTALL)
 _LINK = re.compile(
-    r"(?P<trace_id>[0-9a-f]*)\|(?P<span_id>[0-9a-f]*)\|(?P<trace_state>[^{]*)\|(?P<attributes>\{.*\})\|(?P<n_dropped>\d{1,10})",
+    r"(?P<trace_id>[0-9a-f]*)\|(?P<span_id>[0-9a-f]*)\|(?P<trace_state>.*?)\|(?P<attributes>\{.*\})\|(?P<n_dropped>\d{1,10})",
     re.DOTALL,
 )
 
@@ -78,8 +76,7 @@ class _Reader:
         tags = _tags(span)
         resource = self._resource(span, tags)
         scope = self._scopes.take(tags)
-        start_us = span.integer("timestamp", _MAX_MICROSECONDS)
-        end_us = start_us + span.integer("duration", _MAX_MICROSECONDS - start_us)
+        start_ns, end_ns = span.interval_ns("timestamp", "duration")
         status, message = _take_status(tags)
         return Span(
             trace_id=span.identifier("traceId", ID_BYTES["trace_id"]),
@@ -87,8 +84,8 @@ class _Reader:
             parent_span_id=span.identifier("parentId", ID_BYTES["span_id"]),
             name=span.text("name"),
             kind=_kind(span) or take_kind(tags),
-            start_ns=start_us * 1000,
-            end_ns=end_us * 1000,
+            start_ns=start_ns,
+            end_ns=end_ns,
             events=tuple(map(_event, span.objects("annotations"))),
             links=tuple(_take_links(tags)),
             status_code=status,
@@ -107,9 +104,9 @@ class _Reader:
         """Takes the resource's attributes out of the tags."""
         attributes = {key: tags.pop(key) for key in list(tags) if key.startswith(RESOURCE_PREFIXES)}
         name = span.child("localEndpoint").text("serviceName")
-        if name not in (UNKNOWN_SERVICE, "OTLPResourceNoServiceName", ""):
+        if name not in NO_SERVICE:
             attributes = {**attributes, SERVICE_NAME: name}
-        if len(self._resources) >= _N_RESOURCES:
+        if len(self._resources) >= N_REMEMBERED:
             self._resources.clear()
         return self._resources.setdefault(compact_json(attributes), Resource(attributes))
 
@@ -179,7 +176,7 @@ def _frozen(value: Any) -> Any:
 
 def _event(annotation: JsonObject) -> Event:
     """`"name": {attributes}` as the specification has it, `name|{attributes}|dropped` as the Collector, or a name."""
-    time_ns = annotation.integer("timestamp", _MAX_MICROSECONDS) * 1000
+    time_ns = annotation.time_ns("timestamp")
     value = annotation.text("value")
     if value.startswith('"') and value.endswith("}"):
         named = _json_object(f"{{{value}}}") or {}

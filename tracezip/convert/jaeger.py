@@ -79,19 +79,21 @@ def trace_document(trace: Sequence[Span]) -> bytes:
 
 
 class _Processes:
-    """The processes of a trace by their ids, which are p1, p2 and so on; each resource is written once."""
+    """The processes of a trace, whose spans keep the resources alive, by their ids, which are p1, p2 and so on."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, dict[str, Any]] = {}
-        self._ids: dict[str, str] = {}
+        self._by_text: dict[str, str] = {}
+        self._by_object: dict[int, str] = {}
 
     def id_of(self, resource: Resource) -> str:
-        process = _process(resource)
-        key = compact_json(process)
-        if key not in self._ids:
-            self._ids[key] = f"p{len(self._ids) + 1}"
-            self.by_id[self._ids[key]] = process
-        return self._ids[key]
+        process_id = self._by_object.get(id(resource))
+        if process_id is None:
+            process = _process(resource)
+            process_id = self._by_text.setdefault(compact_json(process), f"p{len(self.by_id) + 1}")
+            self.by_id[process_id] = process
+            self._by_object[id(resource)] = process_id
+        return process_id
 
 
 def _process(resource: Resource) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def _process(resource: Resource) -> dict[str, Any]:
 
 def _span(span: Span, process_id: str) -> dict[str, Any]:
     tags = {**tags_of(span), **_kind_tags(span.kind), **_status_tags(span)}
-    warnings = tags.pop(WARNINGS, None)
+    warnings = _take_warnings(tags)
     flags = {"flags": FLAG_SAMPLED} if span.flags & FLAG_SAMPLED else {}
     return {
         "traceID": span.trace_id.hex(),
@@ -118,8 +120,15 @@ def _span(span: Span, process_id: str) -> dict[str, Any]:
         "tags": _key_values(tags),
         "logs": [*map(_log, span.events), *_link_logs(span)],
         "processID": process_id,
-        "warnings": [value_text(warning) for warning in warnings] if isinstance(warnings, tuple | list) else None,
+        "warnings": warnings,
     }
+
+
+def _take_warnings(tags: dict[str, Any]) -> list[str] | None:
+    warnings = tags.get(WARNINGS)
+    if not isinstance(warnings, tuple) or not all(isinstance(warning, str) for warning in warnings):
+        return None
+    return list(tags.pop(WARNINGS)) or None
 
 
 def _kind_tags(kind: int) -> dict[str, str]:

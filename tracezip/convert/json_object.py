@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from tracezip.convert.json_values import SCALARS, WrongValueError, shown, whole_number
+from tracezip.convert.wire import UINT64
 from tracezip.errors import InputError
 
-UINT64 = (1 << 64) - 1
+MAX_MICROSECONDS = UINT64 // 1000
+"""The latest time that is a number of nanoseconds."""
 
 
 class JsonObject:
@@ -51,6 +53,15 @@ class JsonObject:
         if number is None or not 0 <= number <= high:
             raise self.wrong(key, f"a whole number from 0 to {high}")
         return number
+
+    def interval_ns(self, start_key: str, duration_key: str) -> tuple[int, int]:
+        """Start and end in nanoseconds of what is a start and a duration in microseconds."""
+        start_us = self.integer(start_key, MAX_MICROSECONDS)
+        return start_us * 1000, (start_us + self.integer(duration_key, MAX_MICROSECONDS - start_us)) * 1000
+
+    def time_ns(self, key: str) -> int:
+        """A time in nanoseconds of what is one in microseconds."""
+        return self.integer(key, MAX_MICROSECONDS) * 1000
 
     def identifier(self, key: str, n_bytes: int) -> bytes:
         """An id in hex, filled with zero bytes in front if it is shorter than `n_bytes`; b"" where there is none."""

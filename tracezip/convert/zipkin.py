@@ -65,6 +65,9 @@ DEBUG, SHARED = "zipkin.debug", "zipkin.shared"
 """The attributes for Zipkin's fields that OpenTelemetry does not have."""
 MAX_PORT = (1 << 16) - 1
 
+_CALLERS = (SPAN_KINDS.index("CLIENT"), SPAN_KINDS.index("PRODUCER"))
+"""The kinds whose spans name the other side, for Zipkin to draw the dependency."""
+
 
 def write_zipkin(traces: Iterable[Sequence[Span]], stream: BinaryIO) -> None:
     """Writes all spans as one list, in their order; traces may be in parts. Memory holds one of them.
@@ -131,7 +134,7 @@ def _remote_endpoint(span: Span, tags: dict[str, Any]) -> dict[str, Any]:
     if isinstance(name, str) and name:
         del tags[PEER_SERVICE]
     else:
-        name = peer_name(tags) if SPAN_KINDS[span.kind : span.kind + 1] in (("CLIENT",), ("PRODUCER",)) else ""
+        name = peer_name(tags) if span.kind in _CALLERS else ""
     return {**({"serviceName": name} if name else {}), **_address(tags, *REMOTE)}
 
 
@@ -165,8 +168,10 @@ def _take_true(tags: dict[str, Any], key: str) -> bool:
 
 
 def _annotation(event: Event) -> dict[str, Any]:
+    """The name, with the attributes if there are some, or if the name alone could be taken for one with attributes."""
     attributes = with_count(event.attributes, event.dropped_attributes_count)
-    value = f"{compact_json(event.name)}: {json_text(attributes)}" if attributes else event.name
+    is_named_only = not attributes and "{" not in event.name
+    value = event.name if is_named_only else f"{compact_json(event.name)}: {json_text(attributes)}"
     return {"timestamp": event.time_ns // 1000, "value": value}
 
 
