@@ -26,7 +26,7 @@ LAYERS = (
     {"__init__"},
     {"varint", "guard", "convert.wire"},
     {"_native", "reference"},
-    {"_backend", "source"},
+    {"_backend", "source", "unpack"},
     {
         "container",
         "convert.json_text",

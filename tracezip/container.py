@@ -55,14 +55,14 @@ def checksum_of(*parts: bytes | memoryview) -> int:
     return state.intdigest() & 0xFFFFFFFF
 
 
-def pack_frame(kind: int, body: bytes) -> bytes:
+def pack_frame(kind: int, *body: bytes) -> bytes:
+    """The frame of a body, which is given in one piece or in several."""
     limit = _MAX_BODY_BYTES.get(kind, limits.MAX_FRAME_BYTES)
-    if len(body) > limit:
-        raise LimitError(
-            f"a frame of {len(body)} bytes cannot be written, the limit is {limit}: write smaller messages"
-        )
-    checked = bytes([kind]) + pack_varint(len(body)) + body
-    return MARKER + checked + checksum_of(checked).to_bytes(CHECKSUM_BYTES, "little")
+    n_body = sum(map(len, body))
+    if n_body > limit:
+        raise LimitError(f"a frame of {n_body} bytes cannot be written, the limit is {limit}: write smaller messages")
+    checked = bytes([kind]) + pack_varint(n_body), *body
+    return b"".join([MARKER, *checked, checksum_of(*checked).to_bytes(CHECKSUM_BYTES, "little")])
 
 
 def read_head(head: bytes, offset: int) -> tuple[int, int, int]:

@@ -23,7 +23,7 @@ class Lane:
 
     def frame(self, header: BlockHeader) -> bytes:
         """The frame of what was added to the encoder."""
-        return pack_frame(BLOCK, pack_block(header, self.encoder.encode(), self._zstd))
+        return pack_frame(BLOCK, *pack_block(header, self.encoder.encode(), self._zstd))
 
 
 class Lanes:

@@ -311,7 +311,7 @@ class _Blocks:
             return
         n_spans, checksum = self._encoder.n_spans, self._hash.intdigest() & 0xFFFFFFFF
         header = BlockHeader(self._chain, False, len(self._pending), n_spans, self._n_bytes, checksum)
-        body = pack_block(header, self._encoder.encode(), self._zstd)
+        body = b"".join(pack_block(header, self._encoder.encode(), self._zstd))
         self._section_bytes.update(_section_bytes(body))
         self._sealed.append(_Sealed(self._n_sealed, self._chain, body))
         self._n_sealed += len(self._pending)

@@ -38,7 +38,7 @@ from tracezip.errors import (
     UnsupportedError,
 )
 from tracezip.lanes import Lanes
-from tracezip.split import Part, split
+from tracezip.split import Part, cut, split
 
 OUTPUT_LIMIT = "output-limit"
 """The code of the LimitError for more output than the caller allows, which is no damage."""
@@ -120,10 +120,7 @@ class StreamEncoder:
                 yield self._end_block()
         else:
             for part in split(message):
-                yield from self._make_room(part)
-                self._add_part(part)
-                if self._is_full():
-                    yield self._end_block()
+                yield from self._add_with_room(part)
         self._totals.n_messages += 1
 
     def flush(self) -> bytes:
@@ -174,19 +171,25 @@ class StreamEncoder:
     def _n_free_spans(self) -> int:
         return limits.MAX_GROUP_SPANS - self._n_group_spans - self._encoder.n_spans
 
-    def _make_room(self, part: Part) -> Iterator[bytes]:
-        """Ends the block if the part would not fit into it, and the restart group if it would not fit into that."""
+    def _add_with_room(self, part: Part) -> Iterator[bytes]:
+        """Adds a part; before it ends the block if the part would not fit into it, and likewise the restart group."""
         if self._overflows_block(part.n_bytes):
             yield self._end_block()
-        if self._overflows_group(part.n_bytes) or not part.fits(self._n_free_spans()):
+        if self._overflows_group(part.n_bytes) or not self._add_part(part, self._n_free_spans()):
             yield self._end_block()
             self._new_group()
+            if not self._add_part(part, sys.maxsize if part.is_counted else limits.MAX_GROUP_SPANS):
+                for smaller in cut(part):
+                    yield from self._add_with_room(smaller)
+        if self._is_full():
+            yield self._end_block()
 
     def _new_group(self) -> None:
         self._encoder.reset()
         self._chain = self._n_group_spans = self._n_group_bytes = 0
 
-    def _add_part(self, part: Part, most_spans: int = sys.maxsize) -> bool:
+    def _add_part(self, part: Part, most_spans: int) -> bool:
+        """False, and nothing is added, if it has more spans than that."""
         if not self._encoder.add(part.message, part.prefix, part.skip, part.continues, most_spans):
             return False
         self._hash.update(part.prefix)

@@ -15,8 +15,8 @@ from tracezip.cli._session import RefusalError, Session, human_bytes, name_of, r
 from tracezip.cli.view import view
 
 PROGRAM = "tracezip"
-CONTAINERS = ("otlp", "length-prefixed", "json", "jsonl")
-_TEXT_CONTAINERS = ("json", "jsonl")
+CONTAINERS = ("otlp", "length-prefixed", "json", "jsonl", "jaeger", "zipkin")
+_TEXT_CONTAINERS = ("json", "jsonl", "jaeger", "zipkin")
 _DEFAULT_CONTAINER = "length-prefixed"  # of files written from Python, which came out of no container
 _DEFAULT_LEVEL = 3
 _MAX_LEVEL = 9
@@ -103,8 +103,9 @@ class _Conversion:
 def cli() -> None:
     """Compress OpenTelemetry traces, without loss, to a fraction of what general compressors make of them.
 
-    Input is OTLP as raw protobuf, length-prefixed protobuf messages (the Collector's files), JSON or JSON Lines, each
-    also inside gzip or zstd. Without FILE, or when FILE is -, standard input is read and standard output written.
+    Input is OTLP as raw protobuf, length-prefixed protobuf messages (the Collector's files), JSON or JSON Lines, or
+    Jaeger's or Zipkin's JSON, each also inside gzip or zstd. Without FILE, or when FILE is -, standard input is read
+    and standard output written.
 
     Exit status: 0 all is well, 1 some file failed (it is named on standard error, the others are done), 2 usage.
     """

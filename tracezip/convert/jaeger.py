@@ -2,25 +2,8 @@
 
 Sources: "OpenTelemetry to Jaeger Transformation", and `internal/uimodel` of Jaeger for the JSON itself. Beyond what
 the document asks for, an INTERNAL kind is written as a tag, as the Collector does, and a link that has attributes is
-a log besides a reference, as the document allows: both come back.
-
-What Jaeger's JSON cannot hold, and what comes back instead:
-
-    nanoseconds                        starts, durations and times of events are cut to microseconds
-    an end before the start, no end    a duration of 0
-    array and map values               their JSON text; no value: ""
-    which attributes are the scope's   they are attributes of its spans
-    schema URLs, dropped attributes    none, 0
-      of a scope
-    flags other than "sampled"         0
-    flags of links                     0
-    a status message without a code    none: the status is not set then
-    attributes named as a tag of       the field: see `tracezip.convert.tags`; "error" = true is a status,
-      `tracezip.convert.tags`            "event" of an event its name
-    ids shorter than 16 or 8 bytes     with zero bytes in front; a parent of zero bytes: none
-    a parent that is linked to         Jaeger has one reference for it, and the link comes back
-    an event named "link" with         an attribute of the link that it names
-      `trace_id` and `span_id`
+a log besides a reference, as the document allows: both come back. docs/CONVERSIONS.md lists what the format cannot
+hold, and what comes back instead.
 """
 
 from __future__ import annotations
@@ -49,8 +32,8 @@ from tracezip.convert.tags import (
 from tracezip.convert.wire import utf8
 
 CHILD_OF, FOLLOWS_FROM = "CHILD_OF", "FOLLOWS_FROM"
-REFERENCE_TYPE = "opentracing.ref_type"
-"""The attribute of a link that says, with the value `child_of`, that Jaeger has it as a further parent."""
+REFERENCE_TYPE, CHILD_OF_LINK = "opentracing.ref_type", "child_of"
+"""The attribute of a link that says, with this value, that Jaeger has it as a further parent."""
 WARNINGS = "@jaeger@warnings"
 """The attribute in which Jaeger keeps what it warns of in a span."""
 EVENT_NAME, LINK_EVENT = "event", "link"
@@ -96,19 +79,21 @@ def trace_document(trace: Sequence[Span]) -> bytes:
 
 
 class _Processes:
-    """The processes of a trace by their ids, which are p1, p2 and so on; each resource is written once."""
+    """The processes of a trace, whose spans keep the resources alive, by their ids, which are p1, p2 and so on."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, dict[str, Any]] = {}
-        self._ids: dict[str, str] = {}
+        self._by_text: dict[str, str] = {}
+        self._by_object: dict[int, str] = {}
 
     def id_of(self, resource: Resource) -> str:
-        process = _process(resource)
-        key = compact_json(process)
-        if key not in self._ids:
-            self._ids[key] = f"p{len(self._ids) + 1}"
-            self.by_id[self._ids[key]] = process
-        return self._ids[key]
+        process_id = self._by_object.get(id(resource))
+        if process_id is None:
+            process = _process(resource)
+            process_id = self._by_text.setdefault(compact_json(process), f"p{len(self.by_id) + 1}")
+            self.by_id[process_id] = process
+            self._by_object[id(resource)] = process_id
+        return process_id
 
 
 def _process(resource: Resource) -> dict[str, Any]:
@@ -122,7 +107,7 @@ def _process(resource: Resource) -> dict[str, Any]:
 
 def _span(span: Span, process_id: str) -> dict[str, Any]:
     tags = {**tags_of(span), **_kind_tags(span.kind), **_status_tags(span)}
-    warnings = tags.pop(WARNINGS, None)
+    warnings = _take_warnings(tags)
     flags = {"flags": FLAG_SAMPLED} if span.flags & FLAG_SAMPLED else {}
     return {
         "traceID": span.trace_id.hex(),
@@ -135,8 +120,15 @@ def _span(span: Span, process_id: str) -> dict[str, Any]:
         "tags": _key_values(tags),
         "logs": [*map(_log, span.events), *_link_logs(span)],
         "processID": process_id,
-        "warnings": [value_text(warning) for warning in warnings] if isinstance(warnings, tuple | list) else None,
+        "warnings": warnings,
     }
+
+
+def _take_warnings(tags: dict[str, Any]) -> list[str] | None:
+    warnings = tags.get(WARNINGS)
+    if not isinstance(warnings, tuple) or not all(isinstance(warning, str) for warning in warnings):
+        return None
+    return list(tags.pop(WARNINGS)) or None
 
 
 def _kind_tags(kind: int) -> dict[str, str]:
@@ -161,7 +153,7 @@ def _parent(span: Span) -> list[dict[str, str]]:
 
 
 def _reference(link: Link) -> dict[str, str]:
-    kind = CHILD_OF if link.attributes.get(REFERENCE_TYPE) == "child_of" else FOLLOWS_FROM
+    kind = CHILD_OF if link.attributes.get(REFERENCE_TYPE) == CHILD_OF_LINK else FOLLOWS_FROM
     return {"refType": kind, "traceID": link.trace_id.hex(), "spanID": link.span_id.hex()}
 
 
@@ -173,16 +165,22 @@ def _log(event: Event) -> dict[str, Any]:
 
 
 def _link_logs(span: Span) -> Iterator[dict[str, Any]]:
-    """What a reference cannot hold of a link."""
-    for link in span.links:
-        attributes = {key: value for key, value in link.attributes.items() if key != REFERENCE_TYPE}
-        attributes = with_count(attributes, link.dropped_attributes_count)
-        if link.trace_state:
-            attributes = {**attributes, TRACE_STATE: link.trace_state}
-        if attributes:
-            ids = {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex()}
-            fields = _key_values({**attributes, EVENT_NAME: LINK_EVENT, **ids})
-            yield {"timestamp": span.start_ns // 1000, "fields": fields}
+    """What references cannot hold of links: a log for each link, in order, or none if no link has more to say."""
+    logs = [_beyond_reference(link) for link in span.links]
+    if not any(logs):
+        return
+    for link, attributes in zip(span.links, logs, strict=True):
+        ids = {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex()}
+        fields = _key_values({**attributes, EVENT_NAME: LINK_EVENT, **ids})
+        yield {"timestamp": span.start_ns // 1000, "fields": fields}
+
+
+def _beyond_reference(link: Link) -> dict[str, Any]:
+    attributes = with_count(link.attributes, link.dropped_attributes_count)
+    if link.trace_state:
+        attributes = {**attributes, TRACE_STATE: link.trace_state}
+    is_told = attributes.get(REFERENCE_TYPE) == CHILD_OF_LINK
+    return {key: attributes[key] for key in attributes if key != REFERENCE_TYPE} if is_told else attributes
 
 
 def _key_values(tags: dict[str, Any]) -> list[dict[str, Any]]:

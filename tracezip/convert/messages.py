@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -95,7 +95,7 @@ def _link(link: Link) -> bytes:
     return WRITERS["Link"].write(values)
 
 
-def message_batches(spans: Iterable[Span], n_spans: int) -> Iterable[bytes]:
+def message_batches(spans: Iterable[Span], n_spans: int) -> Iterator[bytes]:
     """The spans as messages of `n_spans` each, the last one of what is left."""
     batch: list[Span] = []
     for span in spans:

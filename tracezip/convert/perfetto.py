@@ -18,7 +18,8 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from tracezip.convert.spans import SPAN_KINDS, Event, Link, Resource, Span
-from tracezip.convert.tags import STATUS_NAMES, UNKNOWN_SERVICE, compact_json, json_text, json_value, value_text
+from tracezip.convert.table import shared_text
+from tracezip.convert.tags import STATUS_NAMES, UNKNOWN_SERVICE, compact_json, json_value, value_text
 from tracezip.convert.wire import utf8
 
 _ERROR_COLOUR = "terrible"
@@ -92,7 +93,7 @@ class _Timeline:
                 yield from self._arrow(parent, (thread, start))
 
     def _process(self, resource: Resource) -> Generator[_Json, None, int]:
-        key = json_text(resource.attributes)
+        key = shared_text(resource)
         number = self._processes.get(key)
         if number is None:
             number = self._processes[key] = len(self._processes) + 1

@@ -47,23 +47,20 @@ def _links(span: Span) -> str:
     )
 
 
-class _Shared:
-    """The JSON of attributes that many spans share, written once: owners are kept, so that no two share an `id()`."""
-
-    def __init__(self) -> None:
-        self._seen: dict[int, tuple[Any, str]] = {}
-
-    def text(self, owner: Resource | Scope) -> str:
-        known = self._seen.get(id(owner))
-        if known is None:
-            if len(self._seen) >= _N_SHARED:
-                self._seen.clear()
-            known = self._seen[id(owner)] = owner, json_text(owner.attributes)
-        return known[1]
-
-
 _N_SHARED = 1024
-_shared = _Shared()
+_shared: dict[int, tuple[Resource | Scope, str]] = {}
+"""Owners of attributes by their `id()`, kept so that no two share it, and the JSON of the attributes."""
+
+
+def shared_text(owner: Resource | Scope) -> str:
+    """The JSON of attributes that many spans share, written once."""
+    known = _shared.get(id(owner))
+    if known is None:
+        if len(_shared) >= _N_SHARED:
+            _shared.clear()
+        known = _shared[id(owner)] = owner, json_text(owner.attributes)
+    return known[1]
+
 
 COLUMNS: dict[str, Callable[[Span], Any]] = {
     "timestamp": lambda span: span.start_ns,
@@ -80,10 +77,10 @@ COLUMNS: dict[str, Callable[[Span], Any]] = {
     "span_kind": lambda span: span.kind,
     "status_code": lambda span: span.status_code,
     "status_message": lambda span: span.status_message,
-    "resource_attributes": lambda span: _shared.text(span.resource),
+    "resource_attributes": lambda span: shared_text(span.resource),
     "scope_name": lambda span: span.scope.name,
     "scope_version": lambda span: span.scope.version,
-    "scope_attributes": lambda span: _shared.text(span.scope),
+    "scope_attributes": lambda span: shared_text(span.scope),
     "span_attributes": lambda span: json_text(span.attributes),
     "events_json": _events,
     "links_json": _links,

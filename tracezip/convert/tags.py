@@ -28,10 +28,15 @@ DROPPED_LINKS = "otel.dropped_links_count"
 SERVICE_NAME = "service.name"
 UNKNOWN_SERVICE = "unknown_service"
 """The specification's name for a service whose resource does not say it."""
+NO_SERVICE = (UNKNOWN_SERVICE, "OTLPResourceNoServiceName", "")
+"""What stands for such a service where a format is read; the second is the Collector's name."""
 
 STATUS_NAMES = {STATUS_OK: "OK", STATUS_ERROR: "ERROR"}
 STATUS_CODES = {name: code for code, name in STATUS_NAMES.items()}
 INTERNAL_KIND = "internal"
+
+N_REMEMBERED = 1024
+"""Resources and scopes that are remembered while a format is read, so that the spans of one share it."""
 
 _MAX_COUNT = (1 << 32) - 1
 
@@ -91,13 +96,15 @@ def take_kind(tags: dict[str, Any]) -> int:
 
 
 class Scopes:
-    """One Scope object for each name and version, so that spans of one scope share it."""
+    """One Scope object for each name and version that came lately, so that spans of one scope share it."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Scope] = {}
 
     def take(self, tags: dict[str, Any]) -> Scope:
         name = take_scope(tags)
+        if len(self._known) >= N_REMEMBERED:
+            self._known.clear()
         return self._known.setdefault(name, Scope(*name))
 
 

@@ -2,32 +2,11 @@
 
 Sources: "OpenTelemetry to Zipkin Transformation" and Zipkin's own `zipkin2-api.yaml`. Beyond what the first asks for,
 an INTERNAL kind, trace states and links are tags, as the Collector writes them. Addresses, ports and `peer.service`
-move into the endpoints and come back from there.
-
-What Zipkin's JSON cannot hold, and what comes back instead:
-
-    nanoseconds                        starts, durations and times of events are cut to microseconds; a duration under
-                                       one is 1 µs, as Zipkin asks
-    no end, an end that is not after   the start; a start of 0 is an absent one
-      the start
-    types of the attributes of spans,  text: numbers in decimal, true or false, JSON of arrays and maps, base64 of
-      resources and scopes               bytes. Those of events and links keep theirs, but for bytes
-    which attributes are whose         those named as in RESOURCE_PREFIXES are the resource's, all others the span's;
-                                       where they share a key, the span's is kept
-    schema URLs                        none
-    flags of spans and links           0
-    the message of a status OK, or     none
-      without a code
-    an ERROR status message "true"     none
-    an attribute "error"               none: Zipkin takes every span that has it for failed
-    attributes named as a tag of       the field: see `tracezip.convert.tags`; `otlp.link.0` and so on, `zipkin.debug`,
-      `tracezip.convert.tags`            `zipkin.shared`
-    a parent of zero bytes             none
-    an event whose name is JSON of     that event
-      another with attributes
+move into the endpoints and come back from there. docs/CONVERSIONS.md lists what the format cannot hold, and what comes
+back instead.
 
 A trace id that has not 1 to 16 bytes, or a span or parent id that has not 1 to 8, is an error, and so is one of zero
-bytes only; shorter ones than 16 or 8 come back with zero bytes in front.
+bytes only: Zipkin would refuse the whole list.
 """
 
 from __future__ import annotations
@@ -85,6 +64,9 @@ LINK_KEY = "otlp.link."
 DEBUG, SHARED = "zipkin.debug", "zipkin.shared"
 """The attributes for Zipkin's fields that OpenTelemetry does not have."""
 MAX_PORT = (1 << 16) - 1
+
+_CALLERS = (SPAN_KINDS.index("CLIENT"), SPAN_KINDS.index("PRODUCER"))
+"""The kinds whose spans name the other side, for Zipkin to draw the dependency."""
 
 
 def write_zipkin(traces: Iterable[Sequence[Span]], stream: BinaryIO) -> None:
@@ -152,7 +134,7 @@ def _remote_endpoint(span: Span, tags: dict[str, Any]) -> dict[str, Any]:
     if isinstance(name, str) and name:
         del tags[PEER_SERVICE]
     else:
-        name = peer_name(tags) if SPAN_KINDS[span.kind : span.kind + 1] in (("CLIENT",), ("PRODUCER",)) else ""
+        name = peer_name(tags) if span.kind in _CALLERS else ""
     return {**({"serviceName": name} if name else {}), **_address(tags, *REMOTE)}
 
 
@@ -186,8 +168,10 @@ def _take_true(tags: dict[str, Any], key: str) -> bool:
 
 
 def _annotation(event: Event) -> dict[str, Any]:
+    """The name, with the attributes if there are some, or if the name alone could be taken for one with attributes."""
     attributes = with_count(event.attributes, event.dropped_attributes_count)
-    value = f"{compact_json(event.name)}: {json_text(attributes)}" if attributes else event.name
+    is_named_only = not attributes and "{" not in event.name
+    value = event.name if is_named_only else f"{compact_json(event.name)}: {json_text(attributes)}"
     return {"timestamp": event.time_ns // 1000, "value": value}
 
 
