@@ -19,7 +19,8 @@ typedef int16_t i16;
 typedef int32_t i32;
 typedef int64_t i64;
 
-enum { TZ_OK = 0, TZ_NO_MEMORY = 1, TZ_CORRUPT = 2, TZ_LIMIT = 3 };
+/* TZ_ENOUGH is no failure, but the way out of the rows for a reader that needs no more of them. */
+enum { TZ_OK = 0, TZ_NO_MEMORY = 1, TZ_CORRUPT = 2, TZ_LIMIT = 3, TZ_ENOUGH = 4 };
 
 typedef struct {
     jmp_buf out;

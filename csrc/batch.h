@@ -54,6 +54,25 @@ static inline void batch_clear(Batch *b) {
     b->event_time.n = b->link_hi.n = b->link_lo.n = b->link_span.n = 0;
 }
 
+/* Of a list of how many children each record has: as many as there are, where the last ones were not read. */
+static inline void counts_end(u32 *counts, size_t n, size_t n_children) {
+    for (size_t i = 0; i < n; i++) {
+        counts[i] = counts[i] < n_children ? counts[i] : (u32)n_children;
+        n_children -= counts[i];
+    }
+}
+
+/* Makes the rows of a block whole that was read only up to some span. */
+static inline void batch_end(Batch *b) {
+    size_t n_resources = b->kinds[KIND_RESOURCE_SPANS].path.n;
+    counts_end(b->n_spans.v, b->n_spans.n, b->kinds[KIND_SPAN].path.n);
+    counts_end(b->n_scopes.v, b->n_scopes.n, b->kinds[KIND_SCOPE_SPANS].path.n);
+    for (size_t i = 0; i < b->messages.n; i++) {
+        counts_end(&b->messages.v[i].n_resources, 1, n_resources);
+        n_resources -= b->messages.v[i].n_resources;
+    }
+}
+
 static inline void batch_free(Batch *b) {
     VEC_FREE(b->messages);
     VEC_FREE(b->prefixes);

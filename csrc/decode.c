@@ -10,6 +10,8 @@ struct Decoder {
     State s;
     Writer w;
     Plan none;
+    U32s room;   /* for looking at rows */
+    u64 n_bytes; /* of the block last read */
     const Preset *preset;
 };
 
@@ -42,6 +44,7 @@ void decoder_free(Decoder *d) {
     if (!d)
         return;
     writer_free(&d->w);
+    VEC_FREE(d->room);
     state_free(&d->s);
     free(d);
 }
@@ -68,29 +71,43 @@ static void close_sections(State *s) {
             tz_fail(&s->t.env, TZ_CORRUPT, coder_names[i]);
 }
 
-int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, const char **where) {
+int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, u64 most_spans, const char **where) {
     State *s = &d->s;
     if (setjmp(s->t.env.out)) {
         *where = s->t.env.where;
-        return s->t.env.code;
+        if (s->t.env.code != TZ_ENOUGH)
+            return s->t.env.code;
+        batch_end(&s->b);
+        return TZ_OK;
     }
     s->block++;
     batch_clear(&s->b);
+    d->n_bytes = n_bytes;
+    s->most_spans = most_spans;
     s->budget += TZ_BUDGET_OF_BYTE * n_bytes;
     open_sections(s, sections);
     code_definitions(s, &d->none);
     code_rows(s, 0);
     close_sections(s);
-    if (writer_measure(&d->w, &s->b) != n_bytes)
-        tz_fail(&s->t.env, TZ_CORRUPT, "size");
+    return TZ_OK;
+}
+
+/* Runs what follows it; whatever fails there is what the function returns. */
+#define DECODER_TRY(d, where)                                                                                          \
+    if (setjmp((d)->s.t.env.out)) {                                                                                    \
+        *(where) = (d)->s.t.env.where;                                                                                 \
+        return (d)->s.t.env.code;                                                                                      \
+    }
+
+int decoder_measure(Decoder *d, const char **where) {
+    DECODER_TRY(d, where)
+    if (writer_measure(&d->w, &d->s.b) != d->n_bytes)
+        tz_fail(&d->s.t.env, TZ_CORRUPT, "size");
     return TZ_OK;
 }
 
 int decoder_write(Decoder *d, u8 *const *to, const char **where) {
-    if (setjmp(d->s.t.env.out)) {
-        *where = d->s.t.env.where;
-        return d->s.t.env.code;
-    }
+    DECODER_TRY(d, where)
     writer_write(&d->w, &d->s.b, to);
     return TZ_OK;
 }
@@ -103,3 +120,7 @@ void decoder_message(const Decoder *d, size_t i, u64 *n_bytes, int *continues) {
 }
 
 void decoder_counts(const Decoder *d, u64 *counts) { state_counts(&d->s, counts); }
+
+Batch *decoder_batch(Decoder *d) { return &d->s.b; }
+
+RowReader decoder_rows(Decoder *d) { return (RowReader){&d->s.t, &d->s.b, &d->w, &d->room}; }

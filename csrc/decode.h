@@ -1,6 +1,7 @@
 #ifndef TZ_DECODE_H
 #define TZ_DECODE_H
 
+#include "lookup.h"
 #include "preset.h"
 #include "write.h"
 
@@ -16,14 +17,23 @@ Decoder *decoder_new(const Preset *preset);
 void decoder_free(Decoder *d);
 /* Begins a restart group. */
 int decoder_reset(Decoder *d);
-/* Reads one block of `n_bytes` decoded bytes: its sections, in order. TZ_OK or an error; after an error the decoder is
- * only good for freeing, and *where names the section. */
-int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, const char **where);
-/* Writes the messages that were read: message i to to[i]. */
+/* Reads the rows of one block of `n_bytes` decoded bytes: its sections, in order. TZ_OK or an error, here and below;
+ * after an error the decoder is only good for freeing, and *where names the section.
+ *
+ * It stops after `most_spans` rows of spans and leaves the rest unread and unchecked; then no other block of the
+ * restart group can be read, and no messages are there. */
+int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, u64 most_spans, const char **where);
+/* Lays out the messages of the rows that were read, and checks their size. Before decoder_message and decoder_write. */
+int decoder_measure(Decoder *d, const char **where);
+/* Writes the messages that were measured: message i to to[i]. */
 int decoder_write(Decoder *d, u8 *const *to, const char **where);
 size_t decoder_messages(const Decoder *d);
 void decoder_message(const Decoder *d, size_t i, u64 *n_bytes, int *continues);
 /* N_COUNTS numbers, see state_counts.h. */
 void decoder_counts(const Decoder *d, u64 *counts);
+
+Batch *decoder_batch(Decoder *d);
+/* The rows that were read. */
+RowReader decoder_rows(Decoder *d);
 
 #endif

@@ -13,7 +13,9 @@ struct Encoder {
     u8 has_planned_ids;
     Plan plan;
     const Preset *preset;
-    Writer w; /* for single spans */
+    Writer w;  /* for single records */
+    U32s room; /* for looking at rows */
+    Summary summary;
 };
 
 static u32 skeleton_worth(const State *s, u32 v) {
@@ -64,6 +66,8 @@ void encoder_free(Encoder *e) {
     if (!--e->id_desk->n_users)
         id_desk_free(e->id_desk);
     writer_free(&e->w);
+    VEC_FREE(e->room);
+    summary_free(&e->summary);
     state_free(&e->s);
     free(e);
 }
@@ -111,19 +115,20 @@ int encoder_encode(Encoder *e, Section sections[N_SECTIONS]) {
     return TZ_OK;
 }
 
-int encoder_measure_span(Encoder *e, size_t row, u64 *n_bytes) {
+int encoder_summarize(Encoder *e, const Summary **summary) {
     if (setjmp(e->s.t.env.out))
         return e->s.t.env.code;
-    *n_bytes = writer_measure_span(&e->w, &e->s.b, row);
+    summarize(&e->summary, &e->s.t, &e->s.b);
+    *summary = &e->summary;
     return TZ_OK;
 }
 
-int encoder_write_span(Encoder *e, size_t row, u8 *to) {
-    if (setjmp(e->s.t.env.out))
-        return e->s.t.env.code;
-    writer_write_span(&e->w, &e->s.b, row, to);
-    return TZ_OK;
+const String *encoder_summary_string(const Encoder *e, u32 number) {
+    return &e->s.t.strings.v[e->summary.strings.v[number]];
 }
 
 Batch *encoder_batch(Encoder *e) { return &e->s.b; }
+
+RowReader encoder_rows(Encoder *e) { return (RowReader){&e->s.t, &e->s.b, &e->w, &e->room}; }
+
 void encoder_counts(const Encoder *e, u64 *counts) { state_counts(&e->s, counts); }

@@ -1,9 +1,10 @@
 #ifndef TZ_ENCODE_H
 #define TZ_ENCODE_H
 
+#include "lookup.h"
 #include "parse.h"
 #include "preset.h"
-#include "write.h"
+#include "summary.h"
 
 enum { N_SECTIONS = 11 };
 
@@ -29,10 +30,13 @@ int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t pref
 int encoder_plan_ids(Encoder *e);
 /* Writes the pending messages as one block; `sections` hold until the next call. */
 int encoder_encode(Encoder *e, Section sections[N_SECTIONS]);
-/* One pending span: its size, bytes, and then its bytes. */
-int encoder_measure_span(Encoder *e, size_t row, u64 *n_bytes);
-int encoder_write_span(Encoder *e, size_t row, u8 *to);
+/* Sums up what is pending; *summary holds until the next call. */
+int encoder_summarize(Encoder *e, const Summary **summary);
+/* The string that a Pair of it names by number. */
+const String *encoder_summary_string(const Encoder *e, u32 number);
 Batch *encoder_batch(Encoder *e);
+/* The pending rows. */
+RowReader encoder_rows(Encoder *e);
 /* N_COUNTS numbers, see state_counts.h. */
 void encoder_counts(const Encoder *e, u64 *counts);
 

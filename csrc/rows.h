@@ -37,6 +37,12 @@ static void rows_check(State *s) {
         tz_fail(&s->t.env, TZ_LIMIT, "rows");
 }
 
+/* A reader that has seen enough leaves here, between two spans. */
+static void rows_end(State *s) {
+    if (s->b.kinds[KIND_SPAN].path.n >= s->most_spans)
+        tz_fail(&s->t.env, TZ_ENOUGH, "");
+}
+
 #define COLUMN(vec, row, x)                                                                                            \
     do {                                                                                                               \
         if (!TZ_ENCODING)                                                                                              \
@@ -154,8 +160,10 @@ static void code_span(State *s, Rows *rows, u32 scope_path, u32 first) {
     n = code_count(s, &s->coders[PATHS], F_LINKS, at.path, &b->n_links, row, children[1]);
     for (u32 i = 0; i < n; i++)
         code_link(s, rows->at[KIND_LINK]++, &at);
-    if (!TZ_ENCODING)
+    if (!TZ_ENCODING) {
         rows_check(s);
+        rows_end(s);
+    }
 }
 
 static u32 code_scope(State *s, Rows *rows, u32 resource_path, u32 last) {

@@ -126,9 +126,10 @@ typedef struct {
     u32 threshold, level;
     u32 last_trace, last_path;
     u8 last_grain[2];
-    u32 block;     /* number of the block in its restart group, from 1 */
-    u64 prefix_at; /* encoder: bytes of the batch's prefixes written */
-    u64 budget;    /* decoder: what the restart group may still ask for, see budget_spend */
+    u32 block;      /* number of the block in its restart group, from 1 */
+    u64 prefix_at;  /* encoder: bytes of the batch's prefixes written */
+    u64 budget;     /* decoder: what the restart group may still ask for, see budget_spend */
+    u64 most_spans; /* decoder: after so many rows of spans it needs no more of the block */
     Bytes scratch;
 } State;
 

@@ -163,9 +163,9 @@ static u64 measure_children(Writer *w, const Batch *b, u32 kind, size_t row, Cur
     return n;
 }
 
-static u64 measure(Writer *w, const Batch *b, u32 kind, Cursor *c) {
+/* A record without its children. */
+static u64 measure_own(Writer *w, const Batch *b, u32 kind, size_t row) {
     const Records *r = &b->kinds[kind];
-    size_t row = c->at[kind]++;
     u32 shape = r->shape.v[row], path = r->path.n ? r->path.v[row] : NO_SLOT;
     size_t known = w->programs.n;
     u32 program = program_at(w, shape, path);
@@ -176,6 +176,12 @@ static u64 measure(Writer *w, const Batch *b, u32 kind, Cursor *c) {
     w->generated += n;
     if (w->generated > TZ_MAX_GENERATED)
         tz_fail(&w->t->env, TZ_LIMIT, "size");
+    return n;
+}
+
+static u64 measure(Writer *w, const Batch *b, u32 kind, Cursor *c) {
+    size_t row = c->at[kind]++;
+    u64 n = measure_own(w, b, kind, row);
     n += measure_children(w, b, kind, row, c);
     w->size[kind].v[row] = n;
     return n;
@@ -189,20 +195,22 @@ static void make_room(Writer *w, const Batch *b) {
     }
 }
 
-/* Where a span's record and its children are. */
-static Cursor span_cursor(const Batch *b, size_t row) {
-    Cursor c = {.at = {[KIND_SPAN] = row}};
-    for (size_t i = 0; i < row; i++) {
-        c.at[KIND_EVENT] += b->n_events.v[i];
-        c.at[KIND_LINK] += b->n_links.v[i];
+/* Goes on to a later span, and to its children. */
+static void cursor_to(const Batch *b, Cursor *c, size_t row) {
+    for (; c->at[KIND_SPAN] < row; c->at[KIND_SPAN]++) {
+        c->at[KIND_EVENT] += b->n_events.v[c->at[KIND_SPAN]];
+        c->at[KIND_LINK] += b->n_links.v[c->at[KIND_SPAN]];
     }
-    return c;
 }
 
-u64 writer_measure_span(Writer *w, const Batch *b, size_t row) {
-    Cursor c = span_cursor(b, row);
+void writer_measure_rows(Writer *w, const Batch *b, u32 kind, const u32 *rows, size_t n, u64 *n_bytes) {
+    Cursor c = {{0}};
     make_room(w, b);
-    return measure(w, b, KIND_SPAN, &c);
+    for (size_t i = 0; i < n; i++) {
+        if (kind == KIND_SPAN)
+            cursor_to(b, &c, rows[i]);
+        n_bytes[i] = kind == KIND_SPAN ? measure(w, b, kind, &c) : measure_own(w, b, kind, rows[i]);
+    }
 }
 
 u64 writer_measure(Writer *w, const Batch *b) {
@@ -267,6 +275,7 @@ static u8 *put_children(Writer *w, const Batch *b, u32 kind, u8 tag, size_t row,
     return p;
 }
 
+/* Without a cursor: but for the children. */
 static u8 *put_body(Writer *w, const Batch *b, u32 kind, size_t row, Cursor *c, u8 *p) {
     const Program *g = &w->programs.v[w->program[kind].v[row]];
     const u32 *holes = b->atoms.v + b->kinds[kind].values.v[row];
@@ -284,7 +293,7 @@ static u8 *put_body(Writer *w, const Batch *b, u32 kind, size_t row, Cursor *c, 
                 p += a->enc_n;
                 break;
             }
-            case STEP_CHILDREN: p = put_children(w, b, kind, (u8)s->n, row, c, p); break;
+            case STEP_CHILDREN: p = c ? put_children(w, b, kind, (u8)s->n, row, c, p) : p; break;
             case STEP_OPEN:
                 *p++ = (u8)s->n;
                 p = varint_put(p, nested_size(w, s, holes));
@@ -301,9 +310,14 @@ static u8 *put_record(Writer *w, const Batch *b, u32 kind, u8 tag, Cursor *c, u8
     return put_body(w, b, kind, row, c, varint_put(p, w->size[kind].v[row]));
 }
 
-void writer_write_span(Writer *w, const Batch *b, size_t row, u8 *to) {
-    Cursor c = span_cursor(b, row);
-    put_body(w, b, KIND_SPAN, row, &c, to);
+void writer_write_rows(Writer *w, const Batch *b, u32 kind, const u32 *rows, size_t n, u8 *const *to) {
+    Cursor c = {{0}};
+    for (size_t i = 0; i < n; i++) {
+        if (kind == KIND_SPAN)
+            cursor_to(b, &c, rows[i]);
+        put_body(w, b, kind, rows[i], kind == KIND_SPAN ? &c : NULL, to[i]);
+        c.at[KIND_SPAN] += kind == KIND_SPAN;
+    }
 }
 
 /* What is generated is longer than what is kept: it is written aside. Cutting a message is rare. */

@@ -36,8 +36,9 @@ u64 writer_measure(Writer *w, const Batch *b);
 /* Writes what was measured: message i to to[i], which has room for it. */
 void writer_write(Writer *w, const Batch *b, u8 *const *to);
 
-/* One span of the columns: its size, bytes, and then its bytes. */
-u64 writer_measure_span(Writer *w, const Batch *b, size_t row);
-void writer_write_span(Writer *w, const Batch *b, size_t row, u8 *to);
+/* Some records of a kind, in ascending order: their sizes, bytes, and then their bytes. Spans are whole, resource spans
+ * and scope spans without their children. */
+void writer_measure_rows(Writer *w, const Batch *b, u32 kind, const u32 *rows, size_t n, u64 *n_bytes);
+void writer_write_rows(Writer *w, const Batch *b, u32 kind, const u32 *rows, size_t n, u8 *const *to);
 
 #endif

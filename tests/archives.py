@@ -12,7 +12,7 @@ import xxhash
 import tracezip
 
 MARKER = b"\x8eTZ"
-HEADER, BLOCK, END = 0x48, 0x42, 0x45
+HEADER, BLOCK, END, INDEX = 0x48, 0x42, 0x45, 0xC9
 
 
 def varint(value: int) -> bytes:

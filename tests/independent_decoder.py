@@ -116,7 +116,7 @@ def decode(data: bytes) -> list[bytes]:
                 if stream is None:
                     raise FormatError("format: an end record outside of a stream")
                 end = Bytes(body, "format: end record is too short")
-                told = [end.varint() for _ in range(4)]
+                told = [end.varint() for _ in range(6)][:4]  # the last two are for readers that begin at the end
                 counted = [stream.blocks, stream.messages, stream.spans, stream.bytes]
                 check(end.left() == 0, "format: end record is too long")
                 check(told == counted, "format: blocks are missing")

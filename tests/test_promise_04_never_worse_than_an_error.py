@@ -78,7 +78,7 @@ def block_with(n_spans: int) -> bytes:
     body = bytearray(parts[1].body)
     assert body[:4] == b"\x01\x01\x00\x00"  # flags, parts, spans, bytes
     body[2] = n_spans
-    return frame(HEADER, b"\x01\x00") + frame(BLOCK, bytes(body)) + frame(END, bytes([1, 1, n_spans, 0]))
+    return frame(HEADER, b"\x01\x00") + frame(BLOCK, bytes(body)) + frame(END, bytes([1, 1, n_spans, 0, 0, 0]))
 
 
 @backends

@@ -232,7 +232,7 @@ def test_a_thread_that_fails_is_an_error_of_the_writer(monkeypatch: pytest.Monke
     def fail(*_: object) -> bytes:
         raise MemoryError
 
-    monkeypatch.setattr(lanes.Lane, "frame", fail)
+    monkeypatch.setattr(lanes.Lane, "write", fail)
     with pytest.raises(MemoryError):
         write_for_ever(writer, MESSAGES[1])
     writer.close()

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "tracezip"
 CSRC = ROOT / "csrc"
 
 LAYERS = (
-    {"errors", "limits", "convert.schema", "reference.format_limits", "reference.skeleton", "walk"},
+    {"errors", "limits", "convert.schema", "reference.format_limits", "reference.skeleton", "walk", "mix"},
     {"__init__"},
     {"varint", "guard", "convert.wire"},
     {"_native", "reference"},
@@ -53,9 +53,13 @@ LAYERS = (
         "convert.to_sdk",
     },
     {"block", "split", "convert", "files", "expression"},
-    {"lanes", "where"},
+    {"recover", "where"},
+    {"index"},
+    {"lanes"},
+    {"layout"},
     {"stream"},
-    {"srt", "columns", "recover", "sink", "_info"},
+    {"srt", "columns", "sink", "_info"},
+    {"scan", "queryable"},
     {"reader", "writer"},
     {"codec"},
     {"otel", "show"},

@@ -16,7 +16,46 @@ VARIABLE = "TRACEZIP_BACKEND"
 _MODULES = {"native": "tracezip._native", "reference": "tracezip.reference"}
 
 
-class BlockEncoder(Protocol):
+BlockSummary = tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes]
+"""Of the spans of a block, in the order in which they come, numbers in the byte order of this machine:
+
+0: least start, largest end, least and largest duration (ns; 0 if a span ends before it starts).
+1: strings.
+2: for each pair of service.name and span name two numbers of strings, spans, spans with status ERROR (uint32), the
+largest duration of all and of those with ERROR (uint64).
+3, 4: for each trace id its hash (uint64; FORMAT.md, "Index") and the row of its last span (uint32).
+"""
+
+
+class BlockRows(Protocol):
+    """What a query takes of records: of those that an encoder has pending, or that a decoder has read last."""
+
+    def columns(self, names: Sequence[str] = ...) -> dict[str, bytes]:
+        """Columns by name: bytes of this machine's uint64, uint32 those that begin with `n_`.
+
+        trace_hi, trace_lo, span_id, parent_id, start and end of the spans, event_time of the events; and the numbers of
+        children, n_scopes, n_spans, n_events and n_links.
+        """
+
+    def fields(self, place: int, tag: int, key: bytes | None = None) -> bytes:
+        """What each record in which a place is has of a field: bytes of uint32.
+
+        0: it has none, or one without a value. `FIELD_MANY`: it came more than once, or only the bytes of the record
+        can tell. Else a number for `atoms`. Places, and their tags of attributes, are those of FORMAT.md; with a key it
+        is an attribute. The fields that have columns are only found where they are not as they should be.
+        """
+
+    def atoms(self, numbers: memoryview) -> list[bytes]:
+        """The encoded fields with these numbers, uint32."""
+
+    def records(self, kind: int, rows: memoryview) -> list[bytes]:
+        """The bytes of records of kind 0, 1 or 2 (resource spans, scope spans, spans), rows ascending, uint32.
+
+        Spans are whole; the others without their children. Raises IndexError if one is not there.
+        """
+
+
+class BlockEncoder(BlockRows, Protocol):
     """What the encoders of both backends can do. Their dictionaries live as long as a restart group."""
 
     n_rows: int
@@ -48,6 +87,9 @@ class BlockEncoder(Protocol):
     def encode(self) -> tuple[bytes, ...]:
         """The sections, in the order of `block.SECTIONS`, of all that was added; then nothing is pending."""
 
+    def summary(self) -> BlockSummary | None:
+        """What was added, summed up; None if the meaning of some of it is not known. Before `encode`."""
+
     def reset(self) -> None:
         """Begins a restart group: all dictionaries are forgotten. Only with nothing pending."""
 
@@ -55,8 +97,11 @@ class BlockEncoder(Protocol):
         """Counts of the restart group so far."""
 
 
-class BlockDecoder(Protocol):
-    """What the decoders of both backends can do. One that has raised is dead until `reset`."""
+class BlockDecoder(BlockRows, Protocol):
+    """What the decoders of both backends can do. One that has raised is dead until `reset`.
+
+    A block is either decoded to messages, or its rows are read, from which a query takes what it needs.
+    """
 
     def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bool]]:
         """The parts of a block, and whether each continues in the next.
@@ -73,11 +118,29 @@ class BlockDecoder(Protocol):
         copy.
         """
 
+    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize) -> None:
+        """The rows of a block.
+
+        After `most_spans` spans it stops: what comes behind them is neither there nor checked, and until `reset` no
+        other block can be read. Raises as `decode` does, but does not look whether `n_bytes` is right: `parts` does.
+        """
+
+    def parts(self) -> tuple[list[bytes], list[bool]]:
+        """What `decode` gives."""
+
+    def outline(self) -> tuple[bytes, bytes]:
+        """Of each part, the number of its resource spans, as uint32, and a byte: bit 0 is set if the part is not the
+        bytes of its resource spans alone, bit 1 if it continues in the next part."""
+
     def reset(self) -> None:
         """Begins a restart group: all dictionaries are forgotten."""
 
     def statistics(self) -> dict[str, int]:
         """Counts of the restart group so far, `spans` and `traces` among them."""
+
+
+FIELD_MANY = 0xFFFFFFFF
+"""See BlockDecoder.fields."""
 
 
 def _load() -> ModuleType:

@@ -23,6 +23,36 @@ NAME = "native"
 cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject **string, Py_ssize_t n) except -1
 
+cdef extern from "lookup.h" nogil:
+    ctypedef struct U64s:
+        const uint64_t *v
+        size_t n
+    ctypedef struct U32s:
+        const uint32_t *v
+        size_t n
+    ctypedef struct MessageRow:
+        uint64_t prefix_n, skip
+        uint32_t n_resources, continues
+    ctypedef struct MessageRows:
+        const MessageRow *v
+        size_t n
+    ctypedef struct Batch:
+        MessageRows messages
+        U64s trace_hi, trace_lo, span_id, parent_id, start, end, event_time
+        U32s n_scopes, n_spans, n_events, n_links
+    ctypedef struct RowReader:
+        const Batch *b
+    ctypedef struct FieldName:
+        uint32_t place, tag
+        const uint8_t *key
+        size_t key_n
+    enum: N_PLACES
+    size_t rows_of(const RowReader *r, uint32_t place)
+    int rows_field(const RowReader *r, const FieldName *f, uint32_t *to)
+    void rows_atom(const RowReader *r, uint32_t atom, const uint8_t **p, size_t *n)
+    int rows_measure(const RowReader *r, uint32_t kind, const uint32_t *rows, size_t n, uint64_t *n_bytes)
+    int rows_write(const RowReader *r, uint32_t kind, const uint32_t *rows, size_t n, uint8_t *const *to)
+
 cdef extern from "encode.h" nogil:
     ctypedef struct Preset:
         pass
@@ -39,19 +69,25 @@ cdef extern from "encode.h" nogil:
     int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more, uint64_t most_spans, int *added)
     int encoder_plan_ids(CEncoder *e)
     int encoder_encode(CEncoder *e, Section *sections)
-    ctypedef struct U64s:
-        const uint64_t *v
-        size_t n
-    ctypedef struct U32s:
-        const uint32_t *v
-        size_t n
-    ctypedef struct Batch:
-        U64s trace_hi, trace_lo, span_id, parent_id, start, end, event_time
-        U32s n_scopes, n_spans, n_events, n_links
     Batch *encoder_batch(CEncoder *e)
-    int encoder_measure_span(CEncoder *e, size_t row, uint64_t *n_bytes)
-    int encoder_write_span(CEncoder *e, size_t row, uint8_t *to)
+    RowReader encoder_rows(CEncoder *e)
     void encoder_counts(const CEncoder *e, uint64_t *counts)
+    ctypedef struct Pair:
+        pass
+    ctypedef struct Pairs:
+        const Pair *v
+        size_t n
+    ctypedef struct CSummary "Summary":
+        uint32_t is_unknown
+        uint64_t min_start, max_end, min_duration, max_duration
+        Pairs pairs
+        U32s strings, last_row
+        U64s trace_hash
+    ctypedef struct String:
+        const uint8_t *p
+        uint32_t n
+    int encoder_summarize(CEncoder *e, const CSummary **summary)
+    const String *encoder_summary_string(const CEncoder *e, uint32_t number)
 
 cdef extern from "decode.h" nogil:
     ctypedef struct CDecoder "Decoder":
@@ -62,11 +98,14 @@ cdef extern from "decode.h" nogil:
     CDecoder *decoder_new(const Preset *preset)
     void decoder_free(CDecoder *d)
     int decoder_reset(CDecoder *d)
-    int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, const char **where)
+    int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, const char **where)
+    int decoder_measure(CDecoder *d, const char **where)
     int decoder_write(CDecoder *d, uint8_t *const *to, const char **where)
     size_t decoder_messages(const CDecoder *d)
     void decoder_message(const CDecoder *d, size_t i, uint64_t *n_bytes, int *more)
     void decoder_counts(const CDecoder *d, uint64_t *counts)
+    Batch *decoder_batch(CDecoder *d)
+    RowReader decoder_rows(CDecoder *d)
 
 cdef extern from "count.h" nogil:
     uint64_t c_count_spans "count_spans" (const uint8_t *p, size_t n, uint32_t level)
@@ -168,6 +207,28 @@ cdef bytes _narrow(const U32s *c):
     return PyBytes_FromStringAndSize(<const char *>c.v, c.n * 4)
 
 
+COLUMNS = (
+    "trace_hi", "trace_lo", "span_id", "parent_id", "start", "end", "event_time", "n_scopes", "n_spans", "n_events",
+    "n_links",
+)
+
+
+cdef bytes _column(const Batch *b, str name):
+    """A column's values as native-endian bytes: uint32 of those that begin with `n_`, else uint64."""
+    if name == "trace_hi": return _wide(&b.trace_hi)
+    if name == "trace_lo": return _wide(&b.trace_lo)
+    if name == "span_id": return _wide(&b.span_id)
+    if name == "parent_id": return _wide(&b.parent_id)
+    if name == "start": return _wide(&b.start)
+    if name == "end": return _wide(&b.end)
+    if name == "event_time": return _wide(&b.event_time)
+    if name == "n_scopes": return _narrow(&b.n_scopes)
+    if name == "n_spans": return _narrow(&b.n_spans)
+    if name == "n_events": return _narrow(&b.n_events)
+    if name == "n_links": return _narrow(&b.n_links)
+    raise ValueError(f"there is no column {name!r}")
+
+
 cdef bytes _grown(list begun, size_t n_more):
     """What stands in `begun`, which is taken out, with room behind it; nobody else may see it grow in place."""
     cdef bytes old = begun.pop() if begun else b"", new
@@ -185,7 +246,82 @@ cdef bytes _grown(list begun, size_t n_more):
     return new
 
 
-cdef class Encoder:
+cdef class _Rows:
+    """What a query takes of the records that an encoder has pending, or that a decoder has read."""
+
+    cdef RowReader _rows(self) except *:
+        raise NotImplementedError
+
+    cdef _check(self, int code, const char *where):
+        raise NotImplementedError
+
+    def columns(self, names=COLUMNS):
+        cdef RowReader r = self._rows()
+        return {name: _column(r.b, name) for name in names}
+
+    def fields(self, uint32_t place, uint32_t tag, bytes key=None):
+        cdef RowReader r = self._rows()
+        cdef FieldName f
+        cdef int code
+        cdef uint32_t *to
+        if place >= N_PLACES:
+            raise ValueError(f"place is {place}, there are {N_PLACES}")
+        f.place, f.tag, f.key, f.key_n = place, tag, NULL, 0
+        if key is not None:
+            f.key, f.key_n = <const uint8_t *>PyBytes_AS_STRING(key), len(key)
+        out = PyBytes_FromStringAndSize(NULL, rows_of(&r, place) * 4)
+        to = <uint32_t *>PyBytes_AS_STRING(out)
+        with nogil:
+            code = rows_field(&r, &f, to)
+        self._check(code, b"memory")
+        return out
+
+    def atoms(self, const uint32_t[::1] numbers not None):
+        cdef RowReader r = self._rows()
+        cdef const uint8_t *p = NULL
+        cdef size_t n = 0, i
+        out = []
+        for i in range(<size_t>numbers.shape[0]):
+            rows_atom(&r, numbers[i] - 1, &p, &n)
+            if p == NULL:
+                raise IndexError(f"there is no field {numbers[i]}")
+            out.append(PyBytes_FromStringAndSize(<const char *>p, n))
+        return out
+
+    def records(self, uint32_t kind, const uint32_t[::1] rows not None):
+        cdef RowReader r = self._rows()
+        cdef size_t n = rows.shape[0], i
+        if kind > 2:
+            raise ValueError(f"kind is {kind}; there are 0, 1 and 2")
+        for i in range(n):
+            if rows[i] >= rows_of(&r, kind) or (i and rows[i] <= rows[i - 1]):
+                raise IndexError(f"row {rows[i]} is not there, or does not ascend")
+        return self._records(&r, kind, &rows[0], n) if n else []
+
+    cdef list _records(self, const RowReader *r, uint32_t kind, const uint32_t *rows, size_t n):
+        cdef uint64_t *sizes = <uint64_t *>malloc(n * sizeof(uint64_t))
+        cdef uint8_t **to = <uint8_t **>malloc(n * sizeof(uint8_t *))
+        cdef size_t i
+        cdef int code
+        try:
+            if sizes == NULL or to == NULL:
+                raise MemoryError("no memory for records")
+            with nogil:
+                code = rows_measure(r, kind, rows, n, sizes)
+            self._check(code, b"size")
+            out = [PyBytes_FromStringAndSize(NULL, sizes[i]) for i in range(n)]
+            for i in range(n):
+                to[i] = <uint8_t *>PyBytes_AS_STRING(out[i])
+            with nogil:
+                code = rows_write(r, kind, rows, n, to)
+            self._check(code, b"size")
+            return out
+        finally:
+            free(sizes)
+            free(to)
+
+
+cdef class Encoder(_Rows):
     """Messages of OTLP protobuf to the sections of blocks; its dictionaries live until `reset`.
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
@@ -207,12 +343,12 @@ cdef class Encoder:
     def __dealloc__(self):
         encoder_free(self._c)
 
-    cdef _check(self, int code):
+    cdef _check(self, int code, const char *where):
         if code == TZ_OK:
             return
         encoder_free(self._c)
         self._c = NULL
-        raise _fail(code, NULL)
+        raise _fail(code, where)
 
     cdef _alive(self):
         if self._c == NULL:
@@ -235,7 +371,7 @@ cdef class Encoder:
             raise ValueError(f"skip is {skip}, the message has {n} bytes")
         with nogil:
             code = encoder_add(self._c, p, n, q, prefix_n, skip, continues, most_spans, &added)
-        self._check(code)
+        self._check(code, NULL)
         return added != 0
 
     def plan_ids(self):
@@ -243,7 +379,7 @@ cdef class Encoder:
         cdef int code
         with nogil:
             code = encoder_plan_ids(self._c)
-        self._check(code)
+        self._check(code, NULL)
 
     def encode(self):
         self._alive()
@@ -251,12 +387,34 @@ cdef class Encoder:
         cdef int code
         with nogil:
             code = encoder_encode(self._c, sections)
-        self._check(code)
+        self._check(code, NULL)
         return tuple([PyBytes_FromStringAndSize(<const char *>sections[i].p, sections[i].n) for i in range(N_SECTIONS)])
+
+    def summary(self):
+        self._alive()
+        cdef const CSummary *s = NULL
+        cdef const String *string
+        cdef int code
+        with nogil:
+            code = encoder_summarize(self._c, &s)
+        self._check(code, NULL)
+        if s.is_unknown:
+            return None
+        strings = []
+        for i in range(s.strings.n):
+            string = encoder_summary_string(self._c, i)
+            strings.append(PyBytes_FromStringAndSize(<const char *>string.p, string.n))
+        return (
+            (s.min_start, s.max_end, s.min_duration, s.max_duration),
+            strings,
+            PyBytes_FromStringAndSize(<const char *>s.pairs.v, s.pairs.n * sizeof(Pair)),
+            _wide(&s.trace_hash),
+            _narrow(&s.last_row),
+        )
 
     def reset(self):
         self._alive()
-        self._check(encoder_reset(self._c))
+        self._check(encoder_reset(self._c), NULL)
 
     cdef uint64_t _count(self, int which) except? 0:
         cdef uint64_t counts[N_COUNTS]
@@ -276,26 +434,13 @@ cdef class Encoder:
     def n_messages(self):
         return self._count(COUNT_MESSAGES)
 
+    cdef RowReader _rows(self) except *:
+        self._alive()
+        return encoder_rows(self._c)
+
     def span(self, size_t row):
         """A pending span as it was added: one OTLP Span message."""
-        cdef uint64_t n = 0
-        if row >= self._count(COUNT_SPANS):
-            raise IndexError(f"span {row} of {self.n_spans} pending ones")
-        self._check(encoder_measure_span(self._c, row, &n))
-        out = PyBytes_FromStringAndSize(NULL, n)
-        self._check(encoder_write_span(self._c, row, <uint8_t *>PyBytes_AS_STRING(out)))
-        return out
-
-    def columns(self):
-        """The pending rows: the name of each column -> its values as native-endian bytes of uint64 or uint32."""
-        self._alive()
-        cdef Batch *b = encoder_batch(self._c)
-        return {
-            "trace_hi": _wide(&b.trace_hi), "trace_lo": _wide(&b.trace_lo), "span_id": _wide(&b.span_id),
-            "parent_id": _wide(&b.parent_id), "start": _wide(&b.start), "end": _wide(&b.end),
-            "event_time": _wide(&b.event_time), "n_scopes": _narrow(&b.n_scopes), "n_spans": _narrow(&b.n_spans),
-            "n_events": _narrow(&b.n_events), "n_links": _narrow(&b.n_links),
-        }
+        return self.records(2, array("I", [row]))[0]
 
     def statistics(self):
         cdef uint64_t counts[N_COUNTS]
@@ -304,10 +449,11 @@ cdef class Encoder:
         return _counted(counts)
 
 
-cdef class Decoder:
+cdef class Decoder(_Rows):
     """The sections of blocks to messages; its dictionaries live until `reset`."""
     cdef CDecoder *_c
     cdef _Preset _strings
+    cdef bint _is_partial
 
     def __cinit__(self, preset):
         self._strings = _preset(preset)
@@ -329,20 +475,30 @@ cdef class Decoder:
         raise _fail(code, where)
 
     def decode(self, sections, uint64_t n_bytes):
-        self._read(sections, n_bytes)
-        return self._parts()
+        self.read(sections, n_bytes)
+        return self.parts()
 
     def decode_messages(self, sections, uint64_t n_bytes, list begun not None):
-        self._read(sections, n_bytes)
+        self.read(sections, n_bytes)
+        self._measure()
         return self._messages(begun)
 
-    cdef _read(self, sections, uint64_t n_bytes):
+    cdef _alive(self):
+        if self._c == NULL:
+            raise UsageError("this decoder has failed before; reset it")
+
+    cdef RowReader _rows(self) except *:
+        self._alive()
+        return decoder_rows(self._c)
+
+    def read(self, sections, uint64_t n_bytes, uint64_t most_spans=sys.maxsize):
         cdef Input inputs[N_SECTIONS]
         cdef const uint8_t[::1] view
         cdef const char *where = NULL
         cdef int code, i
-        if self._c == NULL:
-            raise UsageError("this decoder has failed before; reset it")
+        self._alive()
+        if self._is_partial:
+            raise UsageError("this decoder has left a block unread; reset it")
         if len(sections) != N_SECTIONS:
             raise ValueError(f"a block has {N_SECTIONS} sections, not {len(sections)}")
         held = []
@@ -352,8 +508,9 @@ cdef class Decoder:
             inputs[i].p = &view[0] if view.shape[0] else <const uint8_t *>b""
             inputs[i].n = view.shape[0]
         with nogil:
-            code = decoder_read(self._c, inputs, n_bytes, &where)
+            code = decoder_read(self._c, inputs, n_bytes, most_spans, &where)
         self._check(code, where)
+        self._is_partial = decoder_batch(self._c).start.n >= most_spans
 
     cdef uint8_t **_places(self) except NULL:
         cdef uint8_t **to = <uint8_t **>malloc((decoder_messages(self._c) + 1) * sizeof(uint8_t *))
@@ -368,8 +525,18 @@ cdef class Decoder:
             code = decoder_write(self._c, to, &where)
         self._check(code, where)
 
-    cdef _parts(self):
-        """The parts that were read, and whether each goes on in the next."""
+    cdef _measure(self):
+        cdef const char *where = NULL
+        cdef int code
+        self._alive()
+        if self._is_partial:
+            raise UsageError("this decoder has left a block unread, and has no messages of it")
+        with nogil:
+            code = decoder_measure(self._c, &where)
+        self._check(code, where)
+
+    def parts(self):
+        self._measure()
         cdef size_t n = decoder_messages(self._c), i
         cdef uint64_t size = 0
         cdef int more = 0
@@ -415,7 +582,20 @@ cdef class Decoder:
             free(to)
         return messages, n, more != 0
 
+    def outline(self):
+        self._alive()
+        cdef Batch *b = decoder_batch(self._c)
+        cdef size_t n = b.messages.n, i
+        numbers, flags = array("I", bytes(4 * n)), bytearray(n)
+        cdef uint32_t[::1] to = numbers
+        cdef uint8_t[::1] of = flags
+        for i in range(n):
+            to[i] = b.messages.v[i].n_resources
+            of[i] = (b.messages.v[i].prefix_n != 0 or b.messages.v[i].skip != 0) | b.messages.v[i].continues << 1
+        return numbers.tobytes(), bytes(flags)
+
     def reset(self):
+        self._is_partial = False
         if self._c == NULL:
             self._begin()
         elif decoder_reset(self._c) != TZ_OK:
@@ -423,8 +603,7 @@ cdef class Decoder:
 
     def statistics(self):
         cdef uint64_t counts[N_COUNTS]
-        if self._c == NULL:
-            raise UsageError("this decoder has failed before; reset it")
+        self._alive()
         decoder_counts(self._c, counts)
         return _counted(counts)
 

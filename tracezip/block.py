@@ -71,7 +71,7 @@ def pack_block(header: BlockHeader, sections: Sequence[bytes], zstd: ZstdStage) 
 
 def read_block(body: memoryview) -> Block:
     """Raises FormatError, LimitError and UnsupportedError, without the place: the caller knows it."""
-    header, at = _read_header(body)
+    header, at = read_block_header(body)
     entries, at = _read_entries(body, at)
     stored = []
     for size, _ in entries:
@@ -84,7 +84,8 @@ def read_block(body: memoryview) -> Block:
     return Block(header, stored, raw_sizes)
 
 
-def _read_header(body: memoryview) -> tuple[BlockHeader, int]:
+def read_block_header(body: memoryview) -> tuple[BlockHeader, int]:
+    """And the position behind it; the body may be cut off there. Raises as `read_block`."""
     flags = body[0] if len(body) else 0
     if flags & ~_KNOWN_FLAGS:
         raise UnsupportedError(f"the block has unknown flags {flags:#04x}")
@@ -172,6 +173,11 @@ def _new_compressor(level: int) -> zstandard.ZstdCompressor:
 _of_thread = _OfThread()
 
 
+def magicless_compressor(level: int) -> zstandard.ZstdCompressor:
+    """One for zstd frames of the format, at a level of the format; it is this thread's own."""
+    return _of_thread.compressor(level)
+
+
 class ZstdStage:
     """The byte stage of writing: one zstd frame for each section."""
 
@@ -196,7 +202,7 @@ class ZstdStage:
         """The zstd frame if it saves anything, the number that it needs included."""
         if len(raw) < limits.MIN_ZSTD_INPUT_BYTES:
             return None
-        packed = _of_thread.compressor(self._level).compress(raw)
+        packed = magicless_compressor(self._level).compress(raw)
         return packed if len(packed) + len(pack_varint(len(raw))) < len(raw) else None
 
 
@@ -206,25 +212,25 @@ class UnzstdStage:
     def sections(self, block: Block) -> list[bytes]:
         """All sections of a block, those that were left out too."""
         sections = [
-            bytes(data) if raw_size is None else self._inflate(SECTIONS[i], bytes(data), raw_size)
+            bytes(data) if raw_size is None else inflate(f"section {SECTIONS[i]}", bytes(data), raw_size)
             for i, (data, raw_size) in enumerate(zip(block.stored, block.raw_sizes, strict=True))
         ]
         return sections + [b""] * (len(SECTIONS) - len(sections))
 
-    def _inflate(self, name: str, data: bytes, raw_size: int) -> bytes:
-        if not raw_size or len(data) < 3 or data[0]:  # no content size (python-zstandard would believe it) and the like
-            raise FormatError(f"the section {name} is not a zstd frame of the kind it should be")
-        if _window_bytes(data[1]) > limits.MAX_ZSTD_WINDOW_BYTES:
-            raise LimitError(
-                f"the section {name} asks for a zstd window larger than {limits.MAX_ZSTD_WINDOW_BYTES} bytes"
-            )
-        try:
-            raw = _of_thread.decompressor.decompress(data, max_output_size=raw_size, allow_extra_data=False)
-        except zstandard.ZstdError as error:
-            raise FormatError(f"the section {name} is no good zstd frame: {error}") from None
-        if len(raw) != raw_size:
-            raise FormatError(f"the section {name} has {len(raw)} bytes and not the {raw_size} that it says")
-        return raw
+
+def inflate(name: str, data: bytes, raw_size: int) -> bytes:
+    """The `raw_size` bytes that a zstd frame of the format stands for. Raises FormatError and LimitError."""
+    if not raw_size or len(data) < 3 or data[0]:  # no content size (python-zstandard would believe it) and the like
+        raise FormatError(f"the {name} is not a zstd frame of the kind it should be")
+    if _window_bytes(data[1]) > limits.MAX_ZSTD_WINDOW_BYTES:
+        raise LimitError(f"the {name} asks for a zstd window larger than {limits.MAX_ZSTD_WINDOW_BYTES} bytes")
+    try:
+        raw = _of_thread.decompressor.decompress(data, max_output_size=raw_size, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise FormatError(f"the {name} is no good zstd frame: {error}") from None
+    if len(raw) != raw_size:
+        raise FormatError(f"the {name} has {len(raw)} bytes and not the {raw_size} that it says")
+    return raw
 
 
 def _window_bytes(descriptor: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,18 +82,9 @@ def parse_columns(trace: Any) -> Columns:
 # --- by the codec's own parser ----------------------------------------------------------------------------------------
 
 
-class _ColumnEncoder(Protocol):
-    """What the encoders of both backends can do besides encoding."""
-
-    def add(self, message: bytes) -> None: ...
-
-    def columns(self) -> dict[str, bytes]:
-        """The columns of what was added, as bytes of this machine's uint64, uint32 those that begin with `n_`."""
-
-
 def _fast_columns(message: bytes) -> Columns:
     threshold, level = limits.DEFAULT_DICTIONARY_THRESHOLD, limits.DEFAULT_LEVEL
-    encoder = cast(_ColumnEncoder, _backend.Encoder(preset(), threshold, level))
+    encoder = _backend.Encoder(preset(), threshold, level)
     encoder.add(message)
     columns = encoder.columns()
     wide = {name: np.frombuffer(data, np.uint64) for name, data in columns.items() if not name.startswith("n_")}

@@ -25,6 +25,7 @@ BLOCK = 0x42  # B
 END = 0x45  # E
 OPTIONAL = 0x80
 """Set in a type: a reader that does not know the type passes over the frame."""
+INDEX = OPTIONAL | 0x49  # I
 
 MAGIC = MARKER + bytes([HEADER])
 """The first bytes of every file."""
@@ -215,16 +216,26 @@ class Totals:
         self.n_bytes += n_bytes
 
 
-def pack_end(totals: Totals) -> bytes:
-    return pack_frame(END, pack_varints(totals.n_blocks, totals.n_messages, totals.n_spans, totals.n_bytes))
+class EndRecord(NamedTuple):
+    totals: Totals
+    n_stream_bytes: int
+    """Of the stream before the end record."""
+    n_back: int
+    """How far before the end record its last index frame begins; 0 if it has none."""
 
 
-def read_end(frame: Frame) -> Totals:
-    """Raises FormatError, without the place, if it is not four numbers."""
+def pack_end(record: EndRecord) -> bytes:
+    totals = record.totals
+    counts = (totals.n_blocks, totals.n_messages, totals.n_spans, totals.n_bytes)
+    return pack_frame(END, pack_varints(*counts, record.n_stream_bytes, record.n_back))
+
+
+def read_end(frame: Frame) -> EndRecord:
+    """Raises FormatError, without the place, if it is not six numbers."""
     at, numbers = 0, []
-    for _ in range(4):
+    for _ in range(6):
         number, at = read_varint(frame.body, at)
         numbers.append(number)
     if at != len(frame.body):
         raise FormatError("the end record has more than it should")
-    return Totals(*numbers)
+    return EndRecord(Totals(*numbers[:4]), *numbers[4:])

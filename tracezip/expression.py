@@ -1,11 +1,11 @@
-"""What is asked of a span: fields, comparisons and what joins them. `tracezip.where` is the text of it, and says more."""
+"""What is asked of a span: fields, comparisons, and what joins them. `tracezip.where` is the text of it."""
 
 from __future__ import annotations
 
 import dataclasses
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,8 +204,8 @@ def _test_of(op: str, value: Value) -> Callable[[object], bool]:
     if value is None:
         return (lambda found: found is None) if op == "=" else (lambda found: found is not None)
     if isinstance(value, tuple):
-        tests = [_test_of("=", one) for one in value]
-        return lambda found: any(test(found) for test in tests)
+        values = {(kind_of(one), one) for one in value}
+        return lambda found: isinstance(found, Hashable) and (kind_of(found), found) in values
     kind, holds = kind_of(value), _holds(op, value)
     return lambda found: kind_of(found) == kind and holds(found)
 

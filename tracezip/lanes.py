@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tracezip import _backend
 from tracezip.block import BlockHeader, ZstdStage, pack_block
@@ -14,16 +14,25 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 
+class WrittenBlock(NamedTuple):
+    header: BlockHeader
+    frame: bytes
+    summary: _backend.BlockSummary | None
+    """None also if nobody asked for it."""
+
+
 class Lane:
     """An encoder and its byte stage: what a block goes through until it is a frame. Of one thread at a time."""
 
-    def __init__(self, encoder: _backend.BlockEncoder, level: int) -> None:
+    def __init__(self, encoder: _backend.BlockEncoder, level: int, *, sums_up: bool) -> None:
         self.encoder = encoder
         self._zstd = ZstdStage(level)
+        self._sums_up = sums_up
 
-    def frame(self, header: BlockHeader) -> bytes:
-        """The frame of what was added to the encoder."""
-        return pack_frame(BLOCK, *pack_block(header, self.encoder.encode(), self._zstd))
+    def write(self, header: BlockHeader) -> WrittenBlock:
+        """What was added to the encoder, as a frame."""
+        summary = self.encoder.summary() if self._sums_up else None
+        return WrittenBlock(header, pack_frame(BLOCK, *pack_block(header, self.encoder.encode(), self._zstd)), summary)
 
 
 class Lanes:
@@ -34,42 +43,51 @@ class Lanes:
     """
 
     def __init__(
-        self, make_encoder: Callable[[_backend.BlockEncoder | None], _backend.BlockEncoder], level: int, n_threads: int
+        self,
+        make_encoder: Callable[[_backend.BlockEncoder | None], _backend.BlockEncoder],
+        level: int,
+        n_threads: int,
+        *,
+        sums_up: bool,
     ) -> None:
         self._make_encoder = make_encoder
         self._level = level
+        self._sums_up = sums_up
         self._n_threads = n_threads
-        self._busy: deque[tuple[Future[bytes], Lane]] = deque()
+        self._busy: deque[tuple[Future[WrittenBlock], Lane]] = deque()
         self._idle: list[Lane] = []
-        self.filled = Lane(make_encoder(None), level)
+        self.filled = self._new_lane(None)
         """The lane that the next block goes into."""
         if n_threads > 1:
             from concurrent.futures import ThreadPoolExecutor  # it takes its time to import
 
             self._pool = ThreadPoolExecutor(n_threads, "tracezip")
 
-    def end_block(self, header: BlockHeader) -> bytes:
-        """The frames that are ready: of this block, with one thread; else of earlier ones, and perhaps none."""
+    def end_block(self, header: BlockHeader) -> list[WrittenBlock]:
+        """The blocks that are ready: this one, with one thread; else earlier ones, and perhaps none."""
         if self._n_threads == 1:
-            return self.filled.frame(header)
+            return [self.filled.write(header)]
         lane = self.filled
         lane.encoder.plan_ids()
-        self._busy.append((self._pool.submit(lane.frame, header), lane))
-        ready = b"".join(self._ready(self._n_threads))
-        self.filled = self._idle.pop() if self._idle else Lane(self._make_encoder(lane.encoder), self._level)
+        self._busy.append((self._pool.submit(lane.write, header), lane))
+        ready = list(self._ready(self._n_threads))
+        self.filled = self._idle.pop() if self._idle else self._new_lane(lane.encoder)
         return ready
 
-    def finish(self) -> bytes:
-        """Waits for the frames of all blocks that have ended."""
-        return b"".join(self._ready(0))
+    def finish(self) -> list[WrittenBlock]:
+        """Waits for all blocks that have ended."""
+        return list(self._ready(0))
+
+    def _new_lane(self, of_same_stream: _backend.BlockEncoder | None) -> Lane:
+        return Lane(self._make_encoder(of_same_stream), self._level, sums_up=self._sums_up)
 
     def close(self) -> None:
         if self._n_threads > 1:
             self._pool.shutdown(cancel_futures=True)
 
-    def _ready(self, n_left: int) -> Iterator[bytes]:
-        """Frames in the order of their blocks; waits for them while more than `n_left` are not given out."""
+    def _ready(self, n_left: int) -> Iterator[WrittenBlock]:
+        """Blocks in their order; waits for them while more than `n_left` are not given out."""
         while self._busy and (len(self._busy) > n_left or self._busy[0][0].done()):
-            frame, lane = self._busy.popleft()
-            yield frame.result()
+            written, lane = self._busy.popleft()
+            yield written.result()
             self._idle.append(lane)

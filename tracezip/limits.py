@@ -16,6 +16,8 @@ MAX_HEADER_BYTES = 1 << 16
 """The body of a stream header, nearly all of it metadata."""
 MAX_END_BYTES = 64
 """The body of an end record."""
+MAX_INDEX_BYTES = 1 << 24
+"""What an index frame says of its units, before zstd and without the filters; also of how many units at most."""
 MAX_METADATA_DEPTH = 16
 """Maps and arrays inside each other in the metadata, the outermost map included."""
 
@@ -73,6 +75,17 @@ BLOCK_ROWS = 1 << 18
 LARGE_BLOCKS_LEVEL = 7
 """From this level on a block is as large as its restart group may be: smaller, but slower to read one trace from."""
 LARGE_BLOCK_SPANS, LARGE_BLOCK_BYTES, LARGE_BLOCK_ROWS = MAX_GROUP_SPANS, MAX_GROUP_BYTES, 1 << 19
+UNIT_SPANS = 1 << 13
+"""The index looks at restart groups of so many spans together, at least."""
+INDEX_UNITS = 1 << 8
+"""So many units are in one index frame, at most."""
+INDEX_PAIRS = 1 << 8
+"""So many pairs of services and names are told of a unit, at most;"""
+INDEX_SURE_PAIRS = 1 << 6
+"""behind so many, only those that have more than one span of INDEX_RARE."""
+INDEX_RARE = 1 << 12
+INDEX_TEXT_BYTES = 1 << 8
+"""A longer service or name is not told."""
 PART_BYTES = 1 << 22
 """A message larger than this is cut, where it can be, into parts of at most this size."""
 MAX_PART_BYTES = 1 << 25

@@ -10,20 +10,21 @@ from types import TracebackType
 from typing import Any
 
 from tracezip.container import Frame, peek_frame
-from tracezip.errors import FormatError, LimitError
+from tracezip.errors import FormatError, LimitError, UsageError
 from tracezip.guard import Guard
+from tracezip.queryable import Queryable
 from tracezip.recover import Damage, resync
 from tracezip.source import Source, is_path
 from tracezip.stream import OUTPUT_LIMIT, StreamDecoder
 
 
-class Reader(Iterator[bytes]):
+class Reader(Queryable, Iterator[bytes]):
     """The OTLP messages of an archive, in order; what `tracezip.open` returns for reading.
 
     At damage, or where the archive is cut short, every message that is whole before it has been given before the error
     is raised. With `skip_damage` reading goes on behind it instead, and `damages` says what is missing. Memory holds
-    one block and one message. A file that was opened by name is closed at the end of the messages, by `close`, or by
-    the with-statement.
+    one block and one message. A file that was opened by name is closed by `close` or the with-statement; without
+    queries, also at the end of the messages.
     """
 
     def __init__(self, file: Any, *, max_output_size: int | None = None, skip_damage: bool = False) -> None:
@@ -35,6 +36,7 @@ class Reader(Iterator[bytes]):
         self._skips_damage = skip_damage
         self._messages: deque[bytes] = deque()
         self._at_end = False
+        self._given = file
         if is_path(file):
             file = self._file = open(os.fspath(file), "rb")  # noqa: SIM115  (closed with the reader)
         try:
@@ -65,6 +67,12 @@ class Reader(Iterator[bytes]):
         """Ends the reading; again is no error. A file object of the caller stays open."""
         self._guard.end()
         self._close_file()
+        self._close_archive()
+
+    def _queried(self) -> tuple[Any, list[Damage] | None]:
+        if self._guard.is_over:
+            raise UsageError("this reader is closed; open the file again")
+        return self._given, self.damages if self._skips_damage else None
 
     def _next_message(self) -> bytes | None:
         try:

@@ -23,10 +23,10 @@ class Damage(NamedTuple):
         return self.offset + self.n_bytes
 
 
-def resync(source: Source) -> None:
+def resync(source: Source, kinds: frozenset[int] = frozenset({HEADER, END})) -> None:
     """Goes on to the next frame from which reading can start again, or to the end of the data.
 
-    That is a stream header, an end record, or a block that begins a restart group, whose checksum is right.
+    That is a frame of one of these kinds, or a block that begins a restart group, whose checksum is right.
     """
     n_allowed = MAX_FRAME_BYTES
     while source.skip_to(MARKER):
@@ -37,7 +37,7 @@ def resync(source: Source) -> None:
             n_allowed -= source.n_ahead
             source.skip(1)
         else:
-            if frame is None or _can_start(frame):
+            if frame is None or _can_start(frame, kinds):
                 return
             source.skip(frame.n_bytes)
         n_allowed += (source.offset - offset) * SCAN_EXPANSION
@@ -45,9 +45,9 @@ def resync(source: Source) -> None:
             raise LimitError(f"too many false frames around byte {offset}: the data was made to be slow", offset=offset)
 
 
-def _can_start(frame: Frame) -> bool:
+def _can_start(frame: Frame, kinds: frozenset[int]) -> bool:
     if frame.kind != BLOCK:
-        return frame.kind in (HEADER, END)
+        return frame.kind in kinds
     try:
         return not read_block(frame.body).header.chain
     except TracezipError:

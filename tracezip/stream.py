@@ -23,7 +23,6 @@ from tracezip.container import (
     Frame,
     Totals,
     checksum_of,
-    pack_end,
     pack_header,
     read_end,
     read_header,
@@ -38,6 +37,7 @@ from tracezip.errors import (
     UnsupportedError,
 )
 from tracezip.lanes import Lanes
+from tracezip.layout import Layout
 from tracezip.split import Part, cut, split
 
 OUTPUT_LIMIT = "output-limit"
@@ -77,7 +77,7 @@ def _full_block(level: int) -> _FullBlock:
 
 
 class StreamEncoder:
-    """Messages in, frames out. `chained`: blocks of a restart group build on each other; else each stands alone."""
+    """Messages in, frames out. `chained`: blocks of a group build on each other. `indexed`: see Layout."""
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class StreamEncoder:
         facts: Mapping[str, Any] | None = None,
         *,
         chained: bool = False,
+        indexed: bool = False,
         threads: int = 1,
     ) -> None:
         level = checked_option("level", level, limits.MIN_LEVEL, limits.MAX_LEVEL)
@@ -94,7 +95,10 @@ class StreamEncoder:
         """The frame that stands before all others."""
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
         self._full = _full_block(level)
-        self._lanes = Lanes(lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads)
+        self._lanes = Lanes(
+            lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads, sums_up=indexed
+        )
+        self._layout = Layout(len(self.header), indexed=indexed)
         self._chained = chained
         self._totals = Totals()
         self._n_parts = 0  # pending, as are the next two
@@ -125,11 +129,11 @@ class StreamEncoder:
 
     def flush(self) -> bytes:
         """The frames of all that is pending; nothing if nothing is."""
-        return self._end_block() + self._lanes.finish()
+        return self._end_block() + self._layout.blocks(self._lanes.finish())
 
     def end(self) -> bytes:
         """The frames of what is pending, and the end record."""
-        return self.flush() + pack_end(self._totals)
+        return self.flush() + self._layout.end(self._totals)
 
     def close(self) -> None:
         """Lets the threads go; what was not given out is lost."""
@@ -139,7 +143,7 @@ class StreamEncoder:
         """Ends the block that is filled, if there is anything in it; gives the frames that are ready."""
         if not self._n_parts:
             return b""
-        frames = self._lanes.end_block(self._header_of_block())
+        frames = self._layout.blocks(self._lanes.end_block(self._header_of_block()))
         self._n_parts = self._n_bytes = 0
         self._hash.reset()
         self._block_begins_inside = self._inside
@@ -323,7 +327,7 @@ class StreamDecoder:
         )
 
     def _end(self, frame: Frame) -> None:
-        stated = read_end(frame)
+        stated = read_end(frame).totals
         if not self._is_damaged and (stated != self._stream or self._unfinished):
             raise FormatError(f"the stream should have {stated}, but has {self._stream}: a part of it is missing")
         self._in_stream = self._is_damaged = False

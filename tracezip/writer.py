@@ -38,7 +38,7 @@ class Writer:
     ) -> None:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
-        self._stream = StreamEncoder(level, dictionary_threshold, _facts(metadata), threads=threads)
+        self._stream = StreamEncoder(level, dictionary_threshold, _facts(metadata), indexed=True, threads=threads)
         self._sink = Sink(file, mode)
         self._header = self._stream.header  # written with the first frame: an unused writer leaves an archive as it is
 

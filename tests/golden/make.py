@@ -26,6 +26,7 @@ from archives import (  # noqa: E402
     BLOCK,
     END,
     HEADER,
+    INDEX,
     MARKER,
     MESSAGES,
     Frame,
@@ -328,6 +329,33 @@ def concatenated_with_metadata() -> Good:
     return Good(MESSAGES[:4], both + tracezip.Compressor().finish() + archive(MESSAGES[2:4], metadata={"other": 1}))
 
 
+@contextmanager
+def small_units() -> Iterator[None]:
+    """Blocks, units and index frames are written after a few spans."""
+    with mock.patch.multiple(limits, BLOCK_SPANS=3, UNIT_SPANS=5, INDEX_UNITS=2):
+        yield
+
+
+@into("good")
+def index() -> Good:
+    """Two index frames, which tell of units of two blocks each; one unit has a raw span and so no summary."""
+    contents = [message(number, 2, f"GET /{number % 5}") for number in range(10)]
+    contents[3] = wrapped(b"\xff" * 9)
+    with small_units():
+        return Good(contents, archive(contents, flush=False))
+
+
+@into("good")
+def index_of_noise() -> Good:
+    """An index frame that holds noise, and an end record that gives a wrong place for it: both are for seekers only."""
+    with small_units():
+        parts = list(frames(archive(MESSAGES, flush=False)))
+    noise = Frame(INDEX, random.Random(3).randbytes(90), 0, 0)
+    counts = (3, 6, 12, sum(map(len, MESSAGES)))
+    end = Frame(END, b"".join(map(varint, (*counts, 7, 9))), 0, 0)
+    return Good(MESSAGES, pack([*(noise if part.kind == INDEX else part for part in parts[:-1]), end]))
+
+
 @into("good")
 def unknown_optional_parts() -> Good:
     """Optional frames of kinds that do not exist yet, everywhere but in front."""
@@ -478,7 +506,7 @@ def message_that_never_ends() -> Bad:
         parts = list(frames(archive([content], flush=False)))
     last = len(parts) - 2
     n_bytes = varint(len(content)) if last == 1 else varint(300 * (last - 1))
-    end = Frame(END, varint(last - 1) + b"\x00\x00" + n_bytes, 0, 0)
+    end = Frame(END, varint(last - 1) + b"\x00\x00" + n_bytes + b"\x00\x00", 0, 0)
     return Bad("FormatError", "format", parts[last].offset, pack([*parts[:last], end]))
 
 

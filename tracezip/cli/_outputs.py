@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 OTLP_CONTAINERS = {"otlp-jsonl": "jsonl", "otlp-json": "json", "otlp-proto": "otlp"}
 TEXTS = ("tree", "waterfall")
-FORMATS = ("jaeger", "zipkin", "perfetto", "csv")
+FORMATS = ("jaeger", "zipkin", "perfetto", "parquet", "csv")
 FORMS = (*TEXTS, *OTLP_CONTAINERS, *FORMATS)
 WHOLE = frozenset({*TEXTS, "jaeger", "zipkin", "perfetto"})
 """The forms that are for looking at a trace, so that all of it is given if a part of it matches."""
-BINARY = frozenset({"otlp-proto"})
+BINARY = frozenset({"otlp-proto", "parquet"})
 COLOURS = ("auto", "always", "never")
 
 

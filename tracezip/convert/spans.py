@@ -133,6 +133,16 @@ def read_spans(message: bytes) -> Iterator[Span]:
         yield read_span(span, *context.read())
 
 
+def read_resource(resource_spans: bytes) -> Resource:
+    """The resource of an OTLP ResourceSpans message. Raises InputError where it is none."""
+    return _resource_of(read_fields("ResourceSpans", resource_spans))
+
+
+def read_scope(scope_spans: bytes) -> Scope:
+    """The scope of an OTLP ScopeSpans message. Raises InputError where it is none."""
+    return _scope_of(read_fields("ScopeSpans", scope_spans))
+
+
 def traces_of(spans: Iterable[Span]) -> dict[bytes, list[Span]]:
     """Spans by their trace ids, both in the order in which they come."""
     traces: dict[bytes, list[Span]] = {}
@@ -186,6 +196,14 @@ def _link(data: bytes) -> Link:
 
 def _attributes(values: Values) -> tuple[dict[str, Any], int]:
     return read_attributes(values["attributes"]), values.get("dropped_attributes_count", 0)
+
+
+def _resource_of(resource_spans: Values) -> Resource:
+    return _resource(resource_spans.get("resource", b""), resource_spans.get("schema_url", ""))
+
+
+def _scope_of(scope_spans: Values) -> Scope:
+    return _scope(scope_spans.get("scope", b""), scope_spans.get("schema_url", ""))
 
 
 @lru_cache(_N_CACHED)

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import array
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tracezip.errors import UsageError, damaged_section
+from tracezip.reference import look
 from tracezip.reference.coder import CoderReader, CoderWriter, PlainReader, PlainWriter
 from tracezip.reference.define import Plan, PlannedGenerator, code_definitions
 from tracezip.reference.format_limits import BUDGET_OF_BYTE
 from tracezip.reference.parse import Parser
 from tracezip.reference.plan import Planner
 from tracezip.reference.plan_ids import IdKnowledge, IdPlanner
-from tracezip.reference.rows import code_rows
+from tracezip.reference.rows import EnoughError, code_rows
 from tracezip.reference.state import State
+from tracezip.reference.summary import summarize
 from tracezip.reference.tables import KINDS, Kind, Message, Record
 from tracezip.reference.write import Writer
 from tracezip.walk import count_spans
@@ -67,7 +69,7 @@ def _statistics(s: State, n_messages: int) -> dict[str, int]:
     }
 
 
-class Encoder:
+class Encoder(look.RowReader):
     """Messages of OTLP protobuf to the sections of blocks; its dictionaries live until `reset`.
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
@@ -83,6 +85,7 @@ class Encoder:
         self.reset()
 
     def reset(self) -> None:
+        super().__init__()
         self._s = State(self._preset, writing=True)
         self._parser = Parser(self._s.strings)
         self._planner = Planner(self._s, self._threshold)
@@ -127,6 +130,9 @@ class Encoder:
         s.rows = [[] for _ in KINDS]
         return tuple((coders.get(name) or plains[name]).end() for name in _SECTIONS)
 
+    def summary(self) -> tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes] | None:
+        return summarize(self._messages)
+
     @property
     def n_rows(self) -> int:
         return sum(map(len, self._s.rows))
@@ -144,33 +150,10 @@ class Encoder:
 
     def span(self, row: int) -> bytes:
         """A pending span as it was added: one OTLP Span message."""
-        if row >= self.n_spans:
-            raise IndexError(f"span {row} of {self.n_spans} pending ones")
-        return Writer().record(self._s.rows[Kind.SPAN][row])
-
-    def columns(self) -> dict[str, bytes]:
-        """The pending rows: the name of each column -> its values as native-endian bytes of uint64 or uint32."""
-        resources, scopes, spans, events, _ = self._s.rows
-        return {
-            "trace_hi": _column("Q", (span.trace_id[0] for span in spans)),
-            "trace_lo": _column("Q", (span.trace_id[1] for span in spans)),
-            "span_id": _column("Q", (span.span_id for span in spans)),
-            "parent_id": _column("Q", (span.parent_id for span in spans)),
-            "start": _column("Q", (span.start for span in spans)),
-            "end": _column("Q", (span.end for span in spans)),
-            "event_time": _column("Q", (event.start for event in events)),
-            "n_scopes": _column("I", (len(resource.children[0]) for resource in resources)),
-            "n_spans": _column("I", (len(scope.children[0]) for scope in scopes)),
-            "n_events": _column("I", (len(span.children[0]) for span in spans)),
-            "n_links": _column("I", (len(span.children[1]) for span in spans)),
-        }
+        return self.records(Kind.SPAN, memoryview(array.array("I", [row])))[0]
 
 
-def _column(typecode: str, values: Iterable[int]) -> bytes:
-    return array.array(typecode, values).tobytes()
-
-
-class Decoder:
+class Decoder(look.RowReader):
     """The sections of blocks to messages; its dictionaries live until `reset`."""
 
     def __init__(self, preset: Sequence[bytes]) -> None:
@@ -178,23 +161,15 @@ class Decoder:
         self.reset()
 
     def reset(self) -> None:
+        super().__init__()
         self._s = State(self._preset, writing=False)
-        self._n_messages = 0
-        self._is_dead = False
+        self._messages: list[Message] = []
+        self._n_bytes = 0
+        self._is_partial = self._is_dead = False
 
     def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bool]]:
-        self._check_alive()
-        if len(sections) != len(_SECTIONS):
-            raise ValueError(f"a block has {len(_SECTIONS)} sections, not {len(sections)}")
-        self._is_dead = True
-        messages = self._read(sections, n_bytes)
-        self._n_messages = len(messages)
-        writer = Writer()
-        parts = [writer.message(message) for message in messages]
-        if sum(map(len, parts)) != n_bytes:
-            raise damaged_section("size")
-        self._is_dead = False
-        return parts, [message.continues for message in messages]
+        self.read(sections, n_bytes)
+        return self.parts()
 
     def decode_messages(
         self, sections: Sequence[bytes], n_bytes: int, begun: list[bytes]
@@ -208,16 +183,45 @@ class Decoder:
             goes_on = more
         return messages, len(parts), goes_on
 
+    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize) -> None:
+        self._check_alive()
+        if self._is_partial:
+            raise UsageError("this decoder has left a block unread; reset it")
+        if len(sections) != len(_SECTIONS):
+            raise ValueError(f"a block has {len(_SECTIONS)} sections, not {len(sections)}")
+        self._is_dead = True
+        self._n_bytes = n_bytes
+        self._read(sections, n_bytes, most_spans)
+        self._is_dead = False
+        self._is_partial = len(self._s.rows[Kind.SPAN]) >= most_spans
+
+    def parts(self) -> tuple[list[bytes], list[bool]]:
+        self._check_alive()
+        if self._is_partial:
+            raise UsageError("this decoder has left a block unread, and has no messages of it")
+        self._is_dead = True
+        writer = Writer()
+        parts = [writer.message(message) for message in self._messages]
+        if sum(map(len, parts)) != self._n_bytes:
+            raise damaged_section("size")
+        self._is_dead = False
+        return parts, [message.continues for message in self._messages]
+
+    def outline(self) -> tuple[bytes, bytes]:
+        self._check_alive()
+        return look.outline(self._messages)
+
     def statistics(self) -> dict[str, int]:
         self._check_alive()
-        return _statistics(self._s, self._n_messages)
+        return _statistics(self._s, len(self._messages))
 
     def _check_alive(self) -> None:
         if self._is_dead:
             raise UsageError("this decoder has failed before; reset it")
 
-    def _read(self, sections: Sequence[bytes], n_bytes: int) -> list[Message]:
+    def _read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int) -> None:
         s = self._s
+        s.most_spans = most_spans
         s.block += 1
         s.budget += BUDGET_OF_BYTE * n_bytes
         s.rows = [[] for _ in KINDS]
@@ -226,9 +230,12 @@ class Decoder:
         plains = {name: PlainReader(name, data) for (name, kind), data in named if kind == "plain"}
         s.coders, s.plains = {**coders}, {**plains}
         code_definitions(s, Plan())
-        messages = code_rows(s, [])
+        self._messages = []
+        try:
+            code_rows(s, self._messages)
+        except EnoughError:
+            return
         left = [name for name, plain in plains.items() if not plain.is_used_up]
         left += [name for name, coder in coders.items() if not coder.is_used_up]
         if left:
             raise damaged_section(left[0])
-        return messages

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from tracezip.reference.generators import GOLDEN, M64, MT_M, MT_N, REFILL, mix, temper, twist, v8_step
+from tracezip.mix import mix
+from tracezip.reference.generators import GOLDEN, M64, MT_M, MT_N, REFILL, temper, twist, v8_step
 
 
 class GeneratorKind(IntEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tracezip.mix import mix
 from tracezip.reference.find_parts import (
     MAX_THREADS,
     SPLITMIX,
@@ -15,7 +16,7 @@ from tracezip.reference.find_parts import (
     Source,
     Thread,
 )
-from tracezip.reference.generators import GOLDEN, M64, mix, unmix
+from tracezip.reference.generators import GOLDEN, M64, unmix
 
 _RANGE_BITS = 16
 _RANGES_FULL = 4096

@@ -11,12 +11,6 @@ REFILL = 64
 MT_N, MT_M = 624, 397
 
 
-def mix(z: int) -> int:
-    z = (z ^ z >> 33) * 0xFF51AFD7ED558CCD & M64
-    z = (z ^ z >> 33) * 0xC4CEB9FE1A85EC53 & M64
-    return z ^ z >> 33
-
-
 def unmix(z: int) -> int:
     z = (z ^ z >> 33) * 0x9CB4B2F8129337DB & M64
     z = (z ^ z >> 33) * 0x4F74430C22A54005 & M64

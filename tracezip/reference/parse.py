@@ -49,7 +49,7 @@ class NotCanonicalError(Exception):
 # --- the wire ---------------------------------------------------------------------------------------------------------
 
 
-def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     """The number at a position, in its shortest form, and the position after it."""
     value = shift = 0
     while at < end and shift < 64:
@@ -66,16 +66,16 @@ def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 def _length(data: bytes, at: int, end: int) -> tuple[int, int]:
     """The length at a position, of bytes that are all there, and the position after it."""
-    n, at = _varint(data, at, end)
+    n, at = read_varint(data, at, end)
     if n > end - at:
         raise NotCanonicalError
     return n, at
 
 
-def _value(data: bytes, at: int, end: int, wire_type: int) -> tuple[int | bytes, int]:
+def read_value(data: bytes, at: int, end: int, wire_type: int) -> tuple[int | bytes, int]:
     """The value of a field, and the position after it."""
     if wire_type == 0:
-        return _varint(data, at, end)
+        return read_varint(data, at, end)
     if wire_type == 2:
         n, at = _length(data, at, end)
         return data[at : at + n], at + n
@@ -245,10 +245,10 @@ class Parser:
 
     def _atom(self, place: Kind, data: bytes, start: int, end: int, seen: set[int]) -> Atom:
         """Finds or makes the atom of a field."""
-        tag, at = _varint(data, start, end)
+        tag, at = read_varint(data, start, end)
         if not 8 <= tag < 1 << 32:
             raise NotCanonicalError
-        value, at = _value(data, at, end, tag & 7)
+        value, at = read_value(data, at, end, tag & 7)
         length = len(value) if isinstance(value, bytes) else 0
         op = _COLUMN_OPS.get((place, tag, length))
         if op is not None and op not in seen:
@@ -343,7 +343,7 @@ def _any_value(data: bytes, at: int) -> tuple[int, int | bytes]:
     any_tag = data[at]
     if not 8 <= any_tag < 0x80:
         raise NotCanonicalError
-    value, at = _value(data, at + 1, len(data), any_tag & 7)
+    value, at = read_value(data, at + 1, len(data), any_tag & 7)
     if at != len(data):
         raise NotCanonicalError
     return any_tag, value

@@ -19,18 +19,22 @@ _FIRST_SPAN = 1 << 27
 """Marks the path of a scope where a span asks for its own after it."""
 
 
-def code_rows(s: State, messages: list[Message]) -> list[Message]:
+class EnoughError(Exception):
+    """The way out of the rows for a reader that needs no more of them; no failure."""
+
+
+def code_rows(s: State, messages: list[Message]) -> None:
+    """Writes these messages, or reads some into the list."""
     n = code_wide(s.coders["envelope"], s.contexts.get(PAIR, F.MESSAGE, 4), len(messages))
     if n > MAX_MESSAGES:
         raise section_beyond_limits("envelope")
     if not s.traces:
         s.last_trace = s.add_trace((0, 0))
-    result, last = [], 0
+    last = 0
     for i in range(n):
-        message = messages[i] if s.writing else Message()
-        last = _code_message(s, message, last)
-        result.append(message)
-    return result
+        if not s.writing:
+            messages.append(Message())
+        last = _code_message(s, messages[i], last)
 
 
 def _code_message(s: State, m: Message, last: int) -> int:
@@ -164,6 +168,8 @@ def _code_span(s: State, record: Record, before: int) -> None:
     for link in _code_children(s, record, 1, F.LINKS, Kind.LINK):
         _code_link(s, link, path, trace)
     _check_rows(s)
+    if not s.writing and len(s.rows[Kind.SPAN]) >= s.most_spans:
+        raise EnoughError
 
 
 def _code_event(

@@ -99,6 +99,8 @@ class State:
         self.block = 0
         """Number of the block, from 1."""
         self.budget = BUDGET_START
+        self.most_spans = 0
+        """Reader: after so many spans it needs no more of the block."""
         self._recents: dict[Hashable, Recent[Path]] = {}
         self._class_recents: dict[Class | None, Recent[Class]] = {}
         self._series: dict[Hashable, Series] = {}

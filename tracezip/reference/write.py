@@ -9,9 +9,10 @@ from tracezip.varint import pack_varint
 
 
 class Writer:
-    """Makes the bytes of a block's messages; they are limited together."""
+    """Makes the bytes of a block's messages, or of records; they are limited together."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_children: bool = True) -> None:
+        self._has_children = with_children
         self._n_of_messages = 0
         self._n_of_records = 0
         """Bytes made so far; records without what stands around their children."""
@@ -41,7 +42,7 @@ class Writer:
             elif cls.op == Op.CLOSE:
                 out = outer + pack_varint(cls.tag) + pack_varint(len(out)) + out
             elif cls.op == Op.CHILDREN:
-                out += self._children(cls, record)
+                out += self._children(cls, record) if self._has_children else b""
             else:
                 out += self._counted(atoms[i].encoded if cls.value else encode_field(cls, 0) + _payload(cls, record))
         return bytes(out)

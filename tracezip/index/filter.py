@@ -1,0 +1,103 @@
+"""Which traces a unit may hold: about twelve bits for each. FORMAT.md, "Index".
+
+The hashes of the ids, cut to their upper bits, sorted, as Elias and Fano store sorted numbers: the upper parts in
+unary, the lower ones as they are. An id that is there is always found, another one seldom.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracezip.errors import FormatError
+from tracezip.mix import hash_of_id
+
+N_QUARTERS = 4
+_QUARTER_BITS = 2
+_HASH_BITS = 64
+MAX_HIGH_BITS, MAX_LOW_BITS = 24, 8
+
+_N_ZEROS = np.array([8 - byte.bit_count() for byte in range(256)], np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """`n_entries` fingerprints in 2^`high_bits` buckets, `low_bits` of each, and its quarter if `has_quarters`."""
+
+    n_entries: int
+    high_bits: int
+    low_bits: int
+    has_quarters: bool
+    data: bytes | memoryview
+
+    def last_quarter(self, trace_id: bytes) -> int | None:
+        """The quarter (1 to 4) of the unit in which the trace's last span stands, or a later one; None: it has none."""
+        fingerprint = hash_of_id(trace_id) >> (_HASH_BITS - self.high_bits - self.low_bits)
+        high, low = fingerprint >> self.low_bits, fingerprint & (1 << self.low_bits) - 1
+        at = self._end_of_bucket(high - 1) + 1
+        entry = at - high
+        while 0 <= entry < self.n_entries and self.data[at >> 3] >> (at & 7) & 1:
+            value = self._value(entry)
+            if value >> (_QUARTER_BITS if self.has_quarters else 0) == low:
+                return value % N_QUARTERS + 1 if self.has_quarters else N_QUARTERS
+            at, entry = at + 1, entry + 1
+        return None
+
+    def _end_of_bucket(self, bucket: int) -> int:
+        """The place of the zero that ends a bucket; -1 before the first one."""
+        if bucket < 0:
+            return -1
+        unary = np.frombuffer(self.data, np.uint8, _n_bytes(self.n_entries + (1 << self.high_bits)))
+        n_zeros = np.cumsum(_N_ZEROS[unary], dtype=np.uint32)
+        byte = int(np.searchsorted(n_zeros, bucket + 1))
+        if byte == len(unary):
+            return len(unary) * 8  # only in a filter that nobody made as it should be
+        left = bucket + 1 - (int(n_zeros[byte - 1]) if byte else 0)
+        zeros = [bit for bit in range(8) if not int(unary[byte]) >> bit & 1]
+        return byte * 8 + zeros[left - 1]
+
+    def _value(self, entry: int) -> int:
+        """Its lower bits, and its quarter below them."""
+        width = self.low_bits + _QUARTER_BITS * self.has_quarters
+        at = _n_bytes(self.n_entries + (1 << self.high_bits)) * 8 + entry * width
+        return int.from_bytes(self.data[at >> 3 : (at >> 3) + 3], "little") >> (at & 7) & (1 << width) - 1
+
+
+def make_filter(
+    hashes: NDArray[np.uint64], quarters: NDArray[np.uint64], low_bits: int, *, has_quarters: bool
+) -> TraceFilter:
+    """The filter of hashes, each with its quarter (1 to 4); of equal ones, and of equal fingerprints, the later."""
+    high_bits = min(max(len(hashes) - 1, 0).bit_length(), MAX_HIGH_BITS)
+    unused = np.uint64(_HASH_BITS - high_bits - low_bits)
+    keys = np.sort(hashes >> unused << np.uint64(_QUARTER_BITS) | quarters - np.uint64(1))
+    fingerprints = keys >> np.uint64(_QUARTER_BITS)
+    is_last = np.append(fingerprints[1:] != fingerprints[:-1], True)[: len(keys)]
+    keys, fingerprints = keys[is_last], fingerprints[is_last]
+    low = np.uint64((1 << low_bits) - 1)
+    highs = (fingerprints >> np.uint64(low_bits)).astype(np.int64)
+    values = keys & (low << np.uint64(_QUARTER_BITS) | np.uint64(3)) if has_quarters else fingerprints & low
+    unary = np.zeros(len(keys) + (1 << high_bits), np.uint8)
+    unary[highs + np.arange(len(keys))] = 1
+    data = np.packbits(unary, bitorder="little").tobytes()
+    data += _packed(values, low_bits + _QUARTER_BITS * has_quarters)
+    return TraceFilter(len(keys), high_bits, low_bits, has_quarters, data)
+
+
+def _packed(values: NDArray[np.uint64], width: int) -> bytes:
+    """The lowest `width` bits of each number, one after the other."""
+    bits = values[:, None] >> np.arange(width, dtype=np.uint64) & np.uint64(1)
+    return np.packbits(bits.astype(np.uint8).reshape(-1), bitorder="little").tobytes()
+
+
+def filter_bytes(n_entries: int, high_bits: int, low_bits: int, has_quarters: bool) -> int:
+    """The size of such a filter. Raises FormatError for one that cannot be."""
+    if high_bits > MAX_HIGH_BITS or low_bits > MAX_LOW_BITS:
+        raise FormatError("a filter of trace ids has more bits than it may")
+    width = low_bits + _QUARTER_BITS * has_quarters
+    return _n_bytes(n_entries + (1 << high_bits)) + _n_bytes(n_entries * width)
+
+
+def _n_bytes(n_bits: int) -> int:
+    return (n_bits + 7) // 8

@@ -1,0 +1,113 @@
+"""What the backend says of blocks -> the summary of the unit that they are. FORMAT.md, "Index"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from tracezip import limits
+from tracezip._backend import BlockSummary
+from tracezip.index.filter import MAX_LOW_BITS, N_QUARTERS, TraceFilter, make_filter
+from tracezip.index.units import Bounds, Pair, Summary
+
+_PAIR = np.dtype(
+    [
+        ("service", "=u4"),
+        ("name", "=u4"),
+        ("n_spans", "=u4"),
+        ("n_errors", "=u4"),
+        ("max_duration", "=u8"),
+        ("max_error_duration", "=u8"),
+    ]
+)
+
+Blocks = Sequence[tuple[int, BlockSummary]]
+"""What the backend says of each block that has spans, with the number of spans before it."""
+
+
+def summary_of(blocks: Blocks, n_spans: int, n_bytes: int) -> Summary:
+    """Of a unit of so many spans that takes so many bytes."""
+    pairs = _fewer(_joined(_pairs(block) for _, block in blocks), n_spans)
+    return Summary(
+        sum(pair.n_errors for pair in pairs), _bounds(blocks), lambda: pairs, _filter(blocks, n_spans, n_bytes)
+    )
+
+
+def _bounds(blocks: Blocks) -> Bounds:
+    if not blocks:
+        return Bounds(0, 0, 0, 0)
+    starts, ends, shortest, longest = zip(*(bounds for _, (bounds, *_) in blocks), strict=True)
+    return Bounds(min(starts), max(ends), min(shortest), max(longest))
+
+
+# --- services and names -----------------------------------------------------------------------------------------------
+
+
+def _pairs(block: BlockSummary) -> Iterator[Pair]:
+    strings = [_text(data) for data in block[1]]
+    for service, name, *counts in np.frombuffer(block[2], _PAIR).tolist():
+        yield Pair(strings[service], strings[name], *counts)
+
+
+def _text(data: bytes) -> str | None:
+    """As readers of OTLP show it; None if it is too long to be told."""
+    return data.decode("utf-8", "replace") if len(data) <= limits.INDEX_TEXT_BYTES else None
+
+
+def _joined(groups: Iterable[Iterable[Pair]]) -> list[Pair]:
+    """One pair for each service and name; those with the most spans come first."""
+    joined: dict[tuple[str | None, str | None], Pair] = {}
+    for pair in (pair for pairs in groups for pair in pairs):
+        key = pair.service, pair.name if pair.service is not None else None
+        joined[key] = _sum(joined[key], pair) if key in joined else pair._replace(name=key[1])
+    return sorted(joined.values(), key=lambda pair: (-pair.n_spans, pair.service or "", pair.name or ""))
+
+
+def _sum(one: Pair, other: Pair) -> Pair:
+    return Pair(
+        one.service,
+        one.name,
+        one.n_spans + other.n_spans,
+        one.n_errors + other.n_errors,
+        max(one.max_duration, other.max_duration),
+        max(one.max_error_duration, other.max_error_duration),
+    )
+
+
+def _fewer(pairs: list[Pair], n_spans: int) -> list[Pair]:
+    """Rare names are not told one by one, and where that is not enough, rare services are not."""
+    rare = n_spans // limits.INDEX_RARE
+    n = sum(i < limits.INDEX_SURE_PAIRS or pair.n_spans > rare for i, pair in enumerate(pairs[: limits.INDEX_PAIRS]))
+    fewer = _joined([pairs[:n], (pair._replace(name=None) for pair in pairs[n:])])
+    if len(fewer) <= 2 * limits.INDEX_PAIRS:
+        return fewer
+    n = limits.INDEX_PAIRS
+    return _joined([fewer[:n], (pair._replace(service=None, name=None) for pair in fewer[n:])])
+
+
+# --- traces -----------------------------------------------------------------------------------------------------------
+
+_OTHER_BITS = 3
+"""What an entry takes besides its lower bits and its quarter."""
+_QUARTER_BITS = 2
+_FAIR_LOW_BITS, _MIN_LOW_BITS = 5, 2
+"""With fewer than the first, quarters are left out; there are never fewer than the second."""
+
+
+def _filter_bits(n_traces: int, n_spans: int, n_bytes: int) -> tuple[int, bool]:
+    """How many lower bits, and whether quarters: 1.5 bits a span, or 1.5 % of the unit, are for the filter."""
+    n_free = max(3 * n_spans // 2, 3 * n_bytes // 25) // max(n_traces, 1) - _OTHER_BITS
+    has_quarters = n_free >= _FAIR_LOW_BITS + _QUARTER_BITS
+    low_bits = n_free - _QUARTER_BITS if has_quarters else n_free
+    return max(min(low_bits, MAX_LOW_BITS), _MIN_LOW_BITS), has_quarters
+
+
+def _filter(blocks: Blocks, n_spans: int, n_bytes: int) -> TraceFilter:
+    hashes = np.concatenate([np.frombuffer(block[3], np.uint64) for _, block in blocks] or [np.zeros(0, np.uint64)])
+    rows = np.concatenate(
+        [np.frombuffer(block[4], np.uint32) + np.uint64(before) for before, block in blocks] or [np.zeros(0, np.uint64)]
+    )
+    low_bits, has_quarters = _filter_bits(len(hashes), n_spans, n_bytes)
+    quarters = rows * np.uint64(N_QUARTERS) // np.uint64(max(n_spans, 1)) + np.uint64(1)
+    return make_filter(hashes, quarters, low_bits, has_quarters=has_quarters)

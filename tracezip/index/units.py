@@ -1,0 +1,96 @@
+"""Units of an archive, and what the index says of them. FORMAT.md, "Index"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tracezip.index.filter import TraceFilter
+
+
+class Pair(NamedTuple):
+    """The spans of a unit that have this service and this name; None stands for any that no other pair names."""
+
+    service: str | None
+    name: str | None
+    n_spans: int
+    n_errors: int
+    """Those with status ERROR."""
+    max_duration: int
+    """ns; this and the next are rounded up, by at most a quarter."""
+    max_error_duration: int
+    """Of those with status ERROR; 0 if there are none."""
+
+
+class Bounds(NamedTuple):
+    """Of the spans of a unit, ns. The duration of a span that ends before it starts is 0."""
+
+    min_start: int
+    max_end: int
+    min_duration: int
+    max_duration: int
+
+
+class Summary:
+    """What is known of all spans of a unit without decoding it. It may claim too much, never too little."""
+
+    __slots__ = ("_make_pairs", "_pairs", "bounds", "n_errors", "trace_filter")
+
+    def __init__(
+        self, n_errors: int, bounds: Bounds, make_pairs: Callable[[], list[Pair]], trace_filter: TraceFilter
+    ) -> None:
+        self.n_errors = n_errors
+        """Spans with status ERROR."""
+        self.bounds = bounds
+        self.trace_filter = trace_filter
+        self._make_pairs = make_pairs
+        self._pairs: list[Pair] | None = None
+
+    @property
+    def min_start(self) -> int:
+        return self.bounds.min_start
+
+    @property
+    def max_end(self) -> int:
+        return self.bounds.max_end
+
+    @property
+    def min_duration(self) -> int:
+        return self.bounds.min_duration
+
+    @property
+    def max_duration(self) -> int:
+        return self.bounds.max_duration
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The services with their span names; every span is counted in one of them."""
+        if self._pairs is None:
+            self._pairs = self._make_pairs()
+        return self._pairs
+
+    def last_quarter(self, trace_id: bytes) -> int | None:
+        """The quarter (1 to 4) of the unit behind which there is no span of the trace; None: there is none at all.
+
+        Spans are counted through the unit from 0; those of the first q quarters are the first ceil(q * n_spans / 4).
+        """
+        return self.trace_filter.last_quarter(trace_id)
+
+
+@dataclass(slots=True)
+class Unit:
+    """Whole restart groups that stand one after the other, and are looked at together."""
+
+    offset: int
+    """Where its first block begins, from the beginning of the file."""
+    n_bytes: int
+    n_blocks: int
+    n_spans: int
+    summary: Summary | None
+    """None if there is none: then the unit may hold anything."""
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.n_bytes

@@ -1,0 +1,72 @@
+"""The queries of a reader. What they need is loaded when the first one is asked."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tracezip.expression import Expression
+from tracezip.source import is_path
+from tracezip.where import as_expression
+
+if TYPE_CHECKING:
+    from tracezip.convert.spans import Span
+    from tracezip.recover import Damage
+    from tracezip.scan.archive import Archive
+
+
+class Queryable(ABC):
+    """Queries of a whole file, however far its messages have been read. They read only what they need.
+
+    The file is given by its name, or can seek. They raise InputError for what cannot be asked, and FormatError for a
+    damaged block that they need; a reader with `skip_damage` passes over it, and notes it in `damages`. `where` is text
+    in the language of `tracezip.where`, or an expression of `tracezip.expression`, or None for all spans.
+    """
+
+    _archive: Archive | None = None
+    _own_file: Any = None
+
+    @abstractmethod
+    def _queried(self) -> tuple[Any, list[Damage] | None]:
+        """What was opened, and where damage is noted if it is passed over. Raises UsageError if it is closed."""
+
+    def trace(self, trace_id: bytes | str) -> bytes | None:
+        """One trace, as one OTLP message with all its spans; None if it is not there. Ids are bytes or hexadecimal."""
+        from tracezip.scan import queries
+
+        return queries.trace(self._opened(), trace_id)
+
+    def trace_ids(self, prefix: str = "") -> Iterator[bytes]:
+        """The ids of the traces that begin with these hexadecimal digits, each once, in the order of the file."""
+        from tracezip.scan import queries
+
+        return queries.trace_ids(self._opened().again(), prefix)
+
+    def traces(self, where: str | Expression | None = None) -> Iterator[bytes]:
+        """The traces with a span that is asked for, each as `trace` gives it. It remembers the ids of those given."""
+        from tracezip.scan import queries
+
+        return queries.traces(self._opened().again(), as_expression(where))
+
+    def spans(self, where: str | Expression | None = None) -> Iterator[Span]:
+        """The spans that are asked for, in the order of the file. What is no OTLP is left out."""
+        from tracezip.scan import queries
+
+        return queries.spans(self._opened().again(), as_expression(where))
+
+    def _opened(self) -> Archive:
+        from tracezip.scan.archive import Archive
+
+        file, damages = self._queried()
+        if self._archive is None:
+            if is_path(file):
+                file = self._own_file = open(os.fspath(file), "rb")  # noqa: SIM115  (closed by _close_archive)
+            self._archive = Archive(file, damages)
+        return self._archive
+
+    def _close_archive(self) -> None:
+        self._archive = None
+        if self._own_file is not None:
+            self._own_file.close()

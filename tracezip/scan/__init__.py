@@ -1,0 +1,1 @@
+"""The query core: archives are asked for spans without making their messages."""

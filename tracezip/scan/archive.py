@@ -1,0 +1,168 @@
+"""An archive that can be read in any order: its units, and the chunks of those that are wanted."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from tracezip import _backend
+from tracezip.block import Block, UnzstdStage, read_block
+from tracezip.container import BLOCK, HEAD_BYTES, Frame, peek_frame, read_head
+from tracezip.errors import FormatError, InputError, LimitError, TracezipError
+from tracezip.index import Unit, read_units
+from tracezip.recover import Damage, resync
+from tracezip.scan.chunks import Chunk, Joiner
+from tracezip.scan.rows import Rows
+from tracezip.source import Source
+from tracezip.stream import preset
+
+_CONTINUED = 2
+ALL = 1 << 62
+"""Of the spans of a unit: all that it has."""
+
+
+class Archive:
+    """What a query reads. `file` must be able to seek; it is left where it was.
+
+    With a list of `damages` what is damaged is passed over and noted there; without, it is an error.
+    """
+
+    def __init__(self, file: Any, damages: list[Damage] | None = None) -> None:
+        if not getattr(file, "seekable", lambda: hasattr(file, "seek"))():
+            raise InputError(
+                "queries need a file that can seek: give a path, or read the stream into a file first", code="argument"
+            )
+        self._file = file
+        self._damages = damages
+        self._decoder = _backend.Decoder(preset())
+        self._unzstd = UnzstdStage()
+
+    @cached_property
+    def units(self) -> Sequence[Unit]:
+        """In the order of the file."""
+        position = self._file.tell()
+        try:
+            return read_units(self._file)
+        finally:
+            self._file.seek(position)
+
+    def again(self) -> Archive:
+        """The same archive, for a second query while the first one goes on."""
+        other = Archive(self._file, self._damages)
+        other.units = self.units
+        return other
+
+    def chunks(self, n_wanted: Callable[[Unit], int]) -> Iterator[Chunk]:
+        """The chunks of the units of which spans are wanted: so many of the first ones, `ALL`, or 0 for none.
+
+        They come in the order of the file. A chunk is good until the next one is asked for. A message that goes on in
+        other units is always whole.
+        """
+        joiner = Joiner()
+        wanted = self._whole_messages([n_wanted(unit) for unit in self.units])
+        last = -1
+        for i, n in enumerate(wanted):
+            if n:
+                if last != i - 1:
+                    joiner.lose()
+                last = i
+                yield from self._unit(self.units[i], n, joiner)
+
+    def _whole_messages(self, wanted: list[int]) -> list[int]:
+        """If a message goes on from one unit to the next, they are wanted together."""
+        for order in (range(1, len(wanted)), range(len(wanted) - 1, 0, -1)):
+            for i in order:
+                if (wanted[i] or wanted[i - 1]) and wanted[i - 1 : i + 1] != [ALL, ALL] and self._is_continued(i):
+                    wanted[i - 1 : i + 1] = [ALL, ALL]
+        return wanted
+
+    def _is_continued(self, i: int) -> bool:
+        """Whether a unit begins within a message."""
+        head = self._read_at(self.units[i].offset, HEAD_BYTES + 1)
+        try:
+            kind, n_head, _ = read_head(head[:HEAD_BYTES], self.units[i].offset)
+        except FormatError:
+            return False  # it is damaged, and will be found to be
+        return kind == BLOCK and n_head < len(head) and bool(head[n_head] & _CONTINUED)
+
+    def _read_at(self, offset: int, n_bytes: int) -> bytes:
+        position = self._file.tell()
+        try:
+            self._file.seek(offset)
+            return bytes(self._file.read(n_bytes))
+        finally:
+            self._file.seek(position)
+
+    def _unit(self, unit: Unit, n_wanted: int, joiner: Joiner) -> Iterator[Chunk]:
+        """The chunks of one unit, or of what can be read of it."""
+        source, chain = Source(io.BytesIO(self._read_at(unit.offset, unit.n_bytes)), unit.offset), None
+        while n_wanted > 0:
+            offset, frame = source.offset, None
+            try:
+                frame = peek_frame(source)
+                if frame is None:
+                    return
+                if frame.kind == BLOCK:
+                    block = _block_of(frame)
+                    rows = self._read(frame, block, chain, n_wanted)
+                    chain = block.header.chain + 1
+                    n_wanted -= rows.n_spans
+                    yield from joiner.chunks(self._decoder, rows, continued=block.header.continued)
+            except (FormatError, LimitError) as error:
+                self._pass_over(source, offset, frame, error)
+                joiner.lose()
+                chain = None
+            else:
+                source.skip(frame.n_bytes)
+
+    def _read(self, frame: Frame, block: Block, chain: int | None, most_spans: int) -> Rows:
+        """The rows of a block, up to so many spans."""
+        header = block.header
+        try:
+            if header.chain and header.chain != chain:
+                raise FormatError("the block does not follow the one before it: a part of the data is missing")
+            if not header.chain:
+                self._decoder.reset()
+            rows = self._read_rows(block, ALL if header.chain else most_spans)
+            if rows.n_spans != header.n_spans and rows.n_spans < most_spans:
+                raise FormatError(f"the block has {rows.n_spans} spans and not the {header.n_spans} that it says")
+        except TracezipError as error:
+            raise _placed(error, frame) from None
+        return rows
+
+    def _read_rows(self, block: Block, most_spans: int) -> Rows:
+        """All rows, if messages of the block have to be joined: they are not to be had of a part of it."""
+        sections, n_bytes = self._unzstd.sections(block), block.header.n_bytes
+        self._decoder.read(sections, n_bytes, most_spans)
+        rows = Rows(self._decoder)
+        if rows.n_spans < most_spans or not (any(self._decoder.outline()[1]) or block.header.continued):
+            return rows
+        self._decoder.reset()
+        self._decoder.read(sections, n_bytes)
+        return Rows(self._decoder)
+
+    def _pass_over(self, source: Source, offset: int, frame: Frame | None, error: FormatError | LimitError) -> None:
+        if self._damages is None:
+            raise error
+        source.skip(1 if frame is None else frame.n_bytes)
+        resync(source)
+        damage = Damage(offset, source.offset - offset, str(error))
+        if damage not in self._damages:
+            self._damages.append(damage)
+
+
+def _block_of(frame: Frame) -> Block:
+    try:
+        return read_block(frame.body)
+    except TracezipError as error:
+        raise _placed(error, frame) from None
+
+
+def _placed(error: TracezipError, frame: Frame) -> TracezipError:
+    """The error, which names the block that it is about."""
+    if error.offset is None:
+        error.offset = frame.offset
+        error.args = (f"the block at byte {frame.offset}: {error}",)
+    return error

@@ -1,0 +1,107 @@
+"""What can be asked of an archive. `tracezip.Reader` has these as methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tracezip.convert.spans import Span
+from tracezip.errors import InputError
+from tracezip.expression import Comparison, Expression, Field
+from tracezip.index import Unit
+from tracezip.scan.archive import ALL, Archive
+from tracezip.scan.messages import MessageBuilder
+from tracezip.scan.prune import Pruner
+from tracezip.scan.rows import plain_span
+from tracezip.scan.select import Selector
+
+_TRACE_ID = Field("", "trace_id")
+_TRACES_AT_ONCE = 1024
+"""Of those that are looked for in one pass; they are in memory together."""
+
+
+def trace(archive: Archive, trace_id: bytes | str) -> bytes | None:
+    """All spans of a trace as one OTLP message, in the order of the file; None if there are none."""
+    wanted = _id_of(trace_id)
+    if not any(wanted):
+        return None
+    builder, is_there = MessageBuilder(), False
+    selector = Selector(Comparison(_TRACE_ID, "=", wanted.hex()))
+    for chunk in archive.chunks(lambda unit: _n_spans_of(unit, wanted)):
+        for part in chunk.span_bytes(chunk.select(selector)):
+            builder.add(part)
+            is_there = True
+    return builder.message() if is_there else None
+
+
+def _id_of(trace_id: bytes | str) -> bytes:
+    if isinstance(trace_id, bytes | bytearray | memoryview):
+        return bytes(trace_id)
+    try:
+        return bytes.fromhex(trace_id)
+    except (TypeError, ValueError):
+        raise InputError(f"a trace id is bytes, or hexadecimal text: {trace_id!r}", code="argument") from None
+
+
+def _n_spans_of(unit: Unit, trace_id: bytes) -> int:
+    """How many spans of a unit must be read to find all of a trace."""
+    if unit.summary is None:
+        return ALL
+    quarter = unit.summary.last_quarter(trace_id)
+    return 0 if quarter is None else ALL if quarter == 4 else -(-unit.n_spans * quarter // 4)
+
+
+def trace_ids(archive: Archive, prefix: str = "") -> Iterator[bytes]:
+    """The ids of the traces that begin with these hexadecimal digits, each once, in the order of the file."""
+    where = Comparison(_TRACE_ID, "^=" if prefix else "!=", prefix.lower() or None)
+    seen: set[bytes] = set()
+    for _, new in _matching(archive, where, seen):
+        yield from new
+
+
+def spans(archive: Archive, where: Expression) -> Iterator[Span]:
+    """The spans for which it holds, in the order of the file."""
+    selector = Selector(where)
+    for chunk in archive.chunks(_units_for(where)):
+        for part in chunk.span_bytes(chunk.select(selector)):
+            try:
+                span = plain_span(part)
+            except InputError:
+                continue  # it is no OTLP, and was not asked for
+            yield span
+
+
+def traces(archive: Archive, where: Expression) -> Iterator[bytes]:
+    """The traces with a span for which it holds, each as `trace` gives it, in the order of these spans."""
+    waiting: list[bytes] = []
+    for is_last, new in _matching(archive.again(), where, set()):
+        waiting += new
+        while len(waiting) >= _TRACES_AT_ONCE or (is_last and waiting):
+            yield from _whole_traces(archive, waiting[:_TRACES_AT_ONCE])
+            del waiting[:_TRACES_AT_ONCE]
+
+
+def _matching(archive: Archive, where: Expression, seen: set[bytes]) -> Iterator[tuple[bool, list[bytes]]]:
+    """The ids of traces with a span for which it holds that are not in `seen`, and then are; and whether it is over."""
+    selector = Selector(where)
+    for chunk in archive.chunks(_units_for(where)):
+        found = dict.fromkeys(chunk.trace_ids(chunk.select(selector)))
+        new = [trace_id for trace_id in found if any(trace_id) and trace_id not in seen]
+        seen.update(new)
+        yield False, new
+    yield True, []
+
+
+def _whole_traces(archive: Archive, ids: list[bytes]) -> Iterator[bytes]:
+    builders = {trace_id: MessageBuilder() for trace_id in ids}
+    selector = Selector(Comparison(_TRACE_ID, "in", tuple(trace_id.hex() for trace_id in ids)))
+    for chunk in archive.chunks(lambda unit: max(_n_spans_of(unit, trace_id) for trace_id in ids)):
+        rows = chunk.select(selector)
+        for trace_id, part in zip(chunk.trace_ids(rows), chunk.span_bytes(rows), strict=True):
+            builders[trace_id].add(part)
+    for builder in builders.values():
+        yield builder.message()
+
+
+def _units_for(where: Expression) -> Callable[[Unit], int]:
+    pruner = Pruner(where)
+    return lambda unit: ALL if unit.summary is None or pruner.may_match(unit.summary) else 0
