@@ -90,18 +90,19 @@ def cat(*arguments: str, status: int = 0) -> Result:
     return result
 
 
-def numbers(*arguments: str) -> list[list[int]]:
-    """The span ids of each line of JSON."""
-    documents = [json.loads(line) for line in cat(*arguments, "a.tzip").stdout.splitlines()]
+def span_ids(line: str) -> list[int]:
+    """Those in a line of OTLP JSON."""
     return [
-        [
-            int(span["spanId"], 16)
-            for outer in document["resourceSpans"]
-            for inner in outer["scopeSpans"]
-            for span in inner["spans"]
-        ]
-        for document in documents
+        int(span["spanId"], 16)
+        for outer in json.loads(line)["resourceSpans"]
+        for inner in outer["scopeSpans"]
+        for span in inner["spans"]
     ]
+
+
+def numbers(*arguments: str) -> list[list[int]]:
+    """The span ids in each line of JSON."""
+    return [span_ids(line) for line in cat(*arguments, "a.tzip").stdout.splitlines()]
 
 
 # --- which ------------------------------------------------------------------------------------------------------------
@@ -111,19 +112,19 @@ def numbers(*arguments: str) -> list[list[int]]:
     ("options", "expected"),
     [
         ([], [[1, 2], [3, 4], [5]]),
-        (["--trace", "a1"], [[1], [3, 4]]),
+        (["--trace", "a1"], [[1, 3, 4]]),
         (["--trace", "B2" + "0" * 14 + "0" * 15 + "7"], [[2]]),
         (["--service", "bank"], [[3, 4]]),
-        (["--service", "bank", "--service", "shop"], [[1, 2], [3, 4], [5]]),
+        (["--service", "bank", "--service", "shop"], [[1, 2, 5, 3, 4]]),
         (["--name", "look"], [[4]]),
         (["--error"], [[3]]),
-        (["--min-duration", "300ms"], [[1], [3]]),
+        (["--min-duration", "300ms"], [[1, 3]]),
         (["--since", "2023-11-14T23:00:00Z"], [[5]]),
-        (["--until", "2023-11-14T23:00:00Z"], [[1, 2], [3, 4]]),
-        (["--attr", "n=3"], [[4], [5]]),
+        (["--until", "2023-11-14T23:00:00Z"], [[1, 2, 3, 4]]),
+        (["--attr", "n=3"], [[4, 5]]),
         (["--attr", "f=2.5"], [[5]]),
         (["--attr", "up=true"], [[4]]),
-        (["--attr", "n"], [[4], [5]]),
+        (["--attr", "n"], [[4, 5]]),
         (["--attr", "zone=eu-1", "--attr", "route=/"], [[4]]),
         (["--where", 'name =~ "GET.*" && duration > 1ms'], [[1]]),
         (["--error", "--service", "shop"], []),
@@ -182,10 +183,37 @@ def test_a_message_that_is_no_trace_is_named_and_the_others_are_shown() -> None:
     with tracezip.open("odd.tzip", "wb") as writer:
         for message in (MESSAGES[0], b"\xff\xff not otlp", MESSAGES[2]):
             writer.write(message)
-    for options in (["--to", "tree"], ["--count"], ["--to", "otlp-json"], ["--error"], ["--stats"], ["--to", "jaeger"]):
+    for options in (["--to", "tree"], ["--count"], ["--to", "otlp-json"], ["--stats"], ["--to", "jaeger"]):
         result = cat(*options, "odd.tzip", status=1)
         assert "odd.tzip: message 2 is left out" in result.stderr
     assert cat("-l", "odd.tzip", status=1).stdout.count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    "options", [["--error"], ["--error", "--whole"], ["--trace", "a1"], ["--head", "2"], ["-l", "--error"]]
+)
+def test_a_search_in_a_file_gives_what_reading_it_gives(options: list[str]) -> None:
+    searched = cat(*options, "a.tzip").stdout
+    read = CliRunner().invoke(cli, options, input=Path("a.tzip").read_bytes()).stdout
+    if options[0] == "-l":
+        assert searched == read
+    else:
+        assert [i for line in searched.splitlines() for i in span_ids(line)] == [
+            i for line in read.splitlines() for i in span_ids(line)
+        ]
+
+
+def test_a_search_names_the_damage_it_meets_and_gives_the_rest() -> None:
+    with tracezip.open("a.tzip", "wb") as writer:
+        for message in MESSAGES:
+            writer.write(message)
+            writer.flush()
+    data = bytearray(Path("a.tzip").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    Path("bad.tzip").write_bytes(data)
+    result = cat("-l", "--where", "duration > 0", "bad.tzip", status=1)
+    assert result.stderr.startswith("tracezip-cat: bad.tzip: ")
+    assert 0 < result.stdout.count("\n") <= 3
 
 
 def test_what_stands_before_the_damage_is_shown() -> None:

@@ -64,23 +64,42 @@ class Selection:
         """What was asked for, message by message; trace by trace if whole traces count."""
         if self.whole or self.head is not None:
             yield from self.traces(session, names)
+        elif self._can_search(names):
+            found = _searched(session, names[0], lambda reader: reader.messages(self.where))
+            yield from self._read(session, names, found)
         else:
             yield from _some(for_each_message(session, names, self._of_message))
 
     def traces(self, session: Session, names: Sequence[str]) -> Iterator[Chosen]:
         """Each trace of which there is anything to give, over all files."""
-        return islice(_some(self._all_traces(session, names)), self.head)
+        return islice(self._read(session, names, self._encoded_traces(session, names)), self.head)
 
-    def _all_traces(self, session: Session, names: Sequence[str]) -> Iterator[Chosen | None]:
+    def _can_search(self, names: Sequence[str]) -> bool:
+        """Whether the file can be asked, through its index, instead of being read from its beginning to its end."""
+        from tracezip.expression import EVERYTHING
+
+        is_search = self.where != EVERYTHING or self.head is not None
+        return is_search and len(names) == 1 and names[0] != streams.STANDARD and os.path.isfile(names[0])
+
+    def _encoded_traces(self, session: Session, names: Sequence[str]) -> Iterator[list[EncodedSpan]]:
+        """Of a file that can be searched the traces that match, else all, put together over all files."""
         from tracezip.convert.whole_traces import encoded_traces
 
+        if self._can_search(names):
+            return _searched(session, names[0], lambda reader: reader.traces(self.where))
         messages = for_each_message(session, names, self._encoded)
-        for trace_id, trace in encoded_traces(span for message in messages for span in message):
+        return (trace for _, trace in encoded_traces(span for message in messages for span in message))
+
+    def _read(self, session: Session, names: Sequence[str], pieces: Iterable[list[EncodedSpan]]) -> Iterator[Chosen]:
+        for piece in pieces:
             try:
-                yield self._of_spans(trace)
+                chosen = self._of_spans(piece)
             except InputError as problem:
-                what = f"trace {trace_id.hex()} is left out, it is no OTLP: {explained(problem)}"
+                what = f"{len(piece)} spans are left out, they are no OTLP: {explained(problem)}"
                 session.error(" or ".join(names), RefusalError(what))
+            else:
+                if chosen is not None:
+                    yield chosen
 
     def _encoded(self, message: bytes) -> list[EncodedSpan]:
         """Its spans, but for those of which the trace id alone says that they are not wanted."""
@@ -108,6 +127,20 @@ class Selection:
         if self.whole:
             return Chosen(spans, encoded)
         return Chosen(list(compress(spans, matches)), list(compress(encoded, matches)))
+
+
+def _searched(session: Session, name: str, search: Callable[[Reader], Iterator[bytes]]) -> Iterator[list[EncodedSpan]]:
+    """The messages that a search in a file gives, as their spans; damage that was met is named."""
+    import tracezip
+    from tracezip.convert.spans import encoded_spans
+
+    try:
+        with tracezip.open(name, skip_damage=True) as reader:
+            yield from (list(encoded_spans(message)) for message in search(reader))
+            for reason in dict.fromkeys(damage.reason for damage in reader.damages):
+                session.error(name, RefusalError(reason))
+    except (TracezipError, OSError) as problem:
+        session.error(name, problem)
 
 
 def _some(chosen: Iterable[Chosen | None]) -> Iterator[Chosen]:

@@ -75,7 +75,9 @@ def cli(files: tuple[str, ...], **options: Any) -> None:
     """Print the traces in each FILE: on a terminal as trees, elsewhere as OTLP JSON Lines, a line for each message.
 
     Without FILE, or when FILE is -, standard input is read. Options that say which spans all have to hold for one and
-    the same span. What shows traces gives whole traces with such a span; all else gives just the spans, as grep does.
+    the same span. What shows traces gives whole traces with such a span; all else gives just the spans, as grep does,
+    and JSON Lines then have some hundred spans a line. A single FILE is searched through its index, and only what may
+    match is read; several are read from beginning to end, and a trace may have its spans in any of them.
     """
     if not files and sys.stdin.isatty():
         raise click.UsageError("No FILE given, and standard input is a terminal.")
