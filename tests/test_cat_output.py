@@ -251,8 +251,7 @@ def test_other_formats_come_from_the_table() -> None:
 def test_a_list_has_a_line_for_each_trace() -> None:
     lines = cat("-l", "a.tzip").stdout.splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith(f"a1{'0' * 29}7  2023-11-14 22:13:20.000 UTC      500 ms")
-    assert lines[0].split()[-6:] == ["3", "1", "2", "shop", "GET", "/"]
+    assert lines[0] == f"a1{'0' * 29}7  2023-11-14 22:13:20.000     500 ms       3       1  shop GET /"
     facts = [json.loads(line) for line in cat("-l", "--json", "a.tzip").stdout.splitlines()]
     assert facts[0] == {
         "version": 1,

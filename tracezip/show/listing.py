@@ -8,7 +8,7 @@ from typing import Any
 from tracezip.show.model import Trace
 from tracezip.show.text import BOLD, DIM, RED, Piece, Style, duration_text, escape, service_colour, time_text
 
-_COLUMNS = (("trace id", -32), ("start", -27), ("duration", 10), ("spans", 7), ("errors", 6), ("services", 8))
+_COLUMNS = (("trace id", -32), ("start (UTC)", -23), ("duration", 9), ("spans", 6), ("errors", 6))
 
 
 def heading(style: Style) -> str:
@@ -17,19 +17,18 @@ def heading(style: Style) -> str:
 
 
 def listing(trace: Trace, style: Style) -> str:
-    """One line: id, start, duration, spans, errors, services, and the service and name of the root."""
+    """One line: id, start, duration, spans, errors, and the service and name of the root."""
     root = trace.spans[trace.main_root]
     values = (
         trace.trace_id.hex() or "(no id)",
-        time_text(trace.start_ns),
+        time_text(trace.start_ns).removesuffix(" UTC"),
         style.plain(duration_text(trace.duration_ns)),
         f"{len(trace.spans):,}",
         f"{trace.n_errors:,}",
-        f"{len(trace.services()):,}",
     )
     cells = [_aligned(value, width) for value, (_, width) in zip(values, _COLUMNS, strict=True)]
     pieces: list[Piece] = [("  ".join(cells[:4]) + "  ", 0), (cells[4], RED if trace.n_errors else 0)]
-    pieces += [("  " + cells[5] + "  ", 0), (escape(root.service_name), service_colour(root.service_name))]
+    pieces += [("  ", 0), (escape(root.service_name), service_colour(root.service_name))]
     return style.line([*pieces, (f" {escape(root.name)}", BOLD)])
 
 

@@ -50,7 +50,7 @@ def waterfall(trace: Trace, style: Style, *, fold: bool = True) -> Iterator[str]
     listed = list(rows(trace, fold=fold))
     labels = [[*_indent(row, style), *_label(trace, row, style), *_typical(trace, row, style)] for row in listed]
     widest = max((sum(width_of(text) for text, _ in label) for label in labels), default=0)
-    n_label = min(width // 2, widest)
+    n_label = min(width * 11 // 20, widest)
     bars = Bars(trace, critical_path(trace), width - n_label - _DURATION_COLUMNS - 2, style)
     yield style.line([(" " * (n_label + _DURATION_COLUMNS + 2), 0), (bars.axis(), DIM)])
     for row, label in zip(listed, labels, strict=True):
