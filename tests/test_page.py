@@ -289,3 +289,15 @@ def test_10_000_spans_are_shown_and_searched_at_once(tab: Page, tmp_path: Path) 
     )
     assert tab.texts("#found") == ["1 of 2,000 traces"]
     assert took_ms < 1000
+
+
+@pytest.mark.slow
+def test_a_trace_of_10_000_spans_is_drawn_with_few_elements(tab: Page, tmp_path: Path) -> None:
+    spans = [span(1, 0, 0, 20_000), *(span(n, 1, 2 * n, 2 * n + 1, f"call {n % 3}") for n in range(2, 10_001))]
+    path = tmp_path / "wide.html"
+    path.write_text(page([spans], "wide"), encoding="utf-8")
+    tab.open(path)
+    assert len(tab.texts("#waterfall .row")) == 4
+    tab.click("#waterfall .row:nth-child(2)")
+    assert tab.do("waterfall.shown.length") > 3000
+    assert tab.do("document.querySelectorAll('*').length") < 5000

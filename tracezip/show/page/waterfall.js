@@ -81,14 +81,14 @@ class Waterfall {
     const i = row.members[0];
     const isFolded = row.members.length > 1;
     const failed = SPANS.status[i] === ERROR;
-    const isMatch = state.test && row.members.some((member) => state.test(member, this.trace));
+    if (row.test !== state.test) [row.test, row.isMatch] = [state.test, state.test && row.members.some((i) => state.test(i, this.trace))];
     const toggle = make("button", { class: "toggle", tabindex: -1, onclick: (event) => { event.stopPropagation(); this.toggle(row); } }, row.hasMore ? (row.isOpen ? "▾" : "▸") : "");
     const label = make("div", { class: "label", style: { paddingLeft: `${8 + Math.min(row.depth, 40) * 10}px` } }, toggle,
       isFolded ? make("span", { class: "fold" }, `× ${row.members.length.toLocaleString("en")}`) : undefined,
       make("span", { class: "dot", hue: HUES.get(SPANS.service[i]) }),
       make("span", { class: "text", title: `${serviceName(i)} ${spanName(i)}` }, failed ? make("span", { class: "bad" }, "✗ ") : "", this.isOfParent(i) ? "" : make("span", { class: "faint" }, `${serviceName(i)} `), spanName(i)),
-      make("span", { class: "took" }, isFolded ? this.typical(row.members) : durationText(SPANS.duration[i])));
-    const classes = `row ${this.chosen === row.key ? "chosen" : ""} ${isMatch ? "match" : ""}`;
+      make("span", { class: "took" }, isFolded ? (row.typical ||= this.typical(row.members)) : durationText(SPANS.duration[i])));
+    const classes = `row ${this.chosen === row.key ? "chosen" : ""} ${row.isMatch ? "match" : ""}`;
     return make("div", { class: classes, onclick: () => this.choose(row) }, label, this.bar(row, failed));
   }
 
@@ -108,11 +108,10 @@ class Waterfall {
     const box = make("div", { class: `bar ${failed ? "failed" : ""}`, hue: HUES.get(SPANS.service[row.members[0]]) });
     const part = (name, start, length) =>
       box.append(make("i", { class: name, style: { left: `min(${(100 * start) / total}%, 100% - 2px)`, width: `${(100 * length) / total}%` } }));
-    for (const [start, end] of joined(row.members, total / 1000)) part("span", start, end - start);
-    for (const i of row.members.slice(0, 500)) {
-      const own = SPANS.own[i] || [];
-      for (let n = 0; n < own.length; n += 2) part("own", own[n], own[n + 1]);
-    }
+    row.parts ||= joined(row.members.map((i) => [SPANS.start[i], SPANS.start[i] + SPANS.duration[i]]), total / 1000);
+    row.own ||= joined(row.members.flatMap(ownParts), total / 1000);
+    for (const [start, end] of row.parts) part("span", start, end - start);
+    for (const [start, end] of row.own) part("own", start, end - start);
     return box;
   }
 
@@ -142,16 +141,21 @@ class Waterfall {
   }
 }
 
-// When any of the spans runs, as [start, end] in order, gaps shorter than `gap` closed.
-function joined(members, gap) {
-  const parts = [];
-  for (const i of members) {
-    const start = SPANS.start[i], end = start + SPANS.duration[i];
-    const last = parts[parts.length - 1];
+// Stretches of time, [start, end] each, as few in order: gaps that are too short to be seen are closed.
+function joined(parts, gap) {
+  const fewer = [];
+  for (const [start, end] of parts.sort((a, b) => a[0] - b[0])) {
+    const last = fewer[fewer.length - 1];
     if (last && start <= last[1] + gap) last[1] = Math.max(last[1], end);
-    else parts.push([start, end]);
+    else fewer.push([start, end]);
   }
-  return parts;
+  return fewer;
+}
+
+// When a span works on the critical path itself.
+function ownParts(i) {
+  const own = SPANS.own[i] || [];
+  return Array.from({ length: own.length / 2 }, (_, n) => [own[2 * n], own[2 * n] + own[2 * n + 1]]);
 }
 
 function showDetails(trace, i, closed) {
@@ -171,7 +175,7 @@ function showDetails(trace, i, closed) {
 }
 
 function ownTime(i) {
-  return (SPANS.own[i] || []).reduce((sum, ns, n) => sum + (n % 2 ? ns : 0), 0);
+  return ownParts(i).reduce((sum, [start, end]) => sum + end - start, 0);
 }
 
 function part(title, flat) {
