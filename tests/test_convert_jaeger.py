@@ -75,6 +75,15 @@ def test_a_span_of_which_jaeger_can_hold_everything_is_the_same_again() -> None:
     assert plain(back(EXAMPLE)) == plain(EXAMPLE)
 
 
+@pytest.mark.parametrize("name", ["shop", "", "unknown_service", "OTLPResourceNoServiceName", 5])
+def test_a_service_of_any_name_comes_back_and_none_too(name: Any) -> None:
+    for attributes in ({"service.name": name}, {}):
+        span = changed(EXAMPLE, {"resource": {"attributes": attributes}})
+        assert back(span) == span
+        (trace,) = json.loads(document([span]))["data"]
+        assert trace["processes"]["p1"]["serviceName"]
+
+
 # --- what does not ----------------------------------------------------------------------------------------------------
 
 ID = bytes(range(1, 17))
@@ -274,7 +283,10 @@ def test_names_that_the_scope_had_before_and_values_without_a_type_are_read() ->
     tags = [{"key": "otel.library.name", "value": "lib"}, {"key": "n", "value": 1}, {"key": "x", "value": 1.5}]
     ((span,),) = read(others(process={}, tags=tags))
     assert span.scope.name == "lib"
-    assert span.attributes == {"n": 1, "x": 1.5}
+    ((span,),) = read(others(process={}, tags=[*tags, {"key": "otel.scope.name", "value": "lib"}]))
+    assert (span.scope.name, span.attributes) == ("lib", {"n": 1, "x": 1.5})
+    ((span,),) = read(others(process={}, tags=[*tags, {"key": "otel.scope.name", "value": "other"}]))
+    assert (span.scope.name, span.attributes) == ("other", {"otel.library.name": "lib", "n": 1, "x": 1.5})
 
 
 def test_warnings_are_kept() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import itertools
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from archives import field
 from backends import BACKENDS, DATA, NO_DATA, recorded_messages, running
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from otlp_maker import Maker
 
@@ -19,6 +20,8 @@ import tracezip
 from tracezip import limits, split
 from tracezip.convert.spans import Span, read_spans
 from tracezip.errors import ChecksumError, InputError, TracezipError, UsageError
+from tracezip.scan import queries
+from tracezip.scan.columns import COLUMNS
 from tracezip.scan.messages import cut
 from tracezip.where import parse
 
@@ -81,8 +84,17 @@ def is_otlp(message: bytes) -> bool:
     return True
 
 
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "BLOCK_SPANS", 3)
+@pytest.fixture
+def small_units() -> Iterator[None]:
+    """Archives of a few spans have an index of several units."""
+    with mock.patch.multiple(limits, BLOCK_SPANS=3, UNIT_SPANS=5):
+        yield
+
+
+def assert_indexed(reader: tracezip.Reader) -> None:
+    units = reader._opened().units
+    assert len(units) > 1
+    assert any(unit.summary for unit in units)
 
 
 def some_messages(seed: int, oddity: int) -> list[bytes]:
@@ -104,12 +116,55 @@ def naive(messages: Sequence[bytes], where: str) -> list[Span]:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("oddity", [0, 3, 20])
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
-def test_spans_are_those_of_a_naive_filter(backend: str, oddity: int, seed: int) -> None:
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_spans_are_those_of_a_naive_filter(small_units: None, backend: str, oddity: int, seed: int) -> None:
     messages, r = some_messages(seed, oddity), random.Random(seed)
     with running(backend), tracezip.open(archive(messages)) as reader:
         for where in [question(r) for _ in range(12)]:
             assert in_order(reader.spans(where)) == in_order(naive(messages, where)), where
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("oddity", [0, 20])
+@given(st.integers(0, 2**32))
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_columns_are_what_the_spans_say(small_units: None, backend: str, oddity: int, seed: int) -> None:
+    messages, r = some_messages(seed, oddity), random.Random(seed)
+    with running(backend), tracezip.open(archive(messages)) as reader:
+        for names in [list(COLUMNS), r.sample(list(COLUMNS), 3), []]:
+            where = question(r)
+            spans, batches = naive(messages, where), list(reader.scan(where, names))
+            assert sum(map(len, batches)) == len(spans)
+            for name in names:
+                found = [value for batch in batches for value in batch[name].tolist()]
+                assert found == [COLUMNS[name].of(span) for span in spans], (where, name)
+
+
+def span_of_number(i: int) -> bytes:
+    """Twenty of each name; each ends at another time."""
+    times = b"\x39" + bytes(8) + b"\x41" + bytes([i]) * 8
+    return field(2, field(1, b"%016d" % i) + field(5, [b"one", b"two", b"three"][i // 20]) + times)
+
+
+@pytest.mark.parametrize(
+    ("where", "n_units"),
+    [
+        ('name = "two"', 8),
+        ('name = "four"', 0),
+        ("status = error", 0),
+        ("duration < 0", 1),
+        (f"end > {58 * 0x0101010101010101}", 1),
+        (f"trace_id = {(b'%016d' % 7).hex()}", 6),
+        ('service = "" && !(name = "one" || name = "two")', 8),
+    ],
+)
+def test_units_that_cannot_match_are_not_read(small_units: None, where: str, n_units: int) -> None:
+    messages = [field(1, field(2, span_of_number(i))) for i in range(60)]
+    with tracezip.open(archive(messages)) as reader:
+        assert_indexed(reader)
+        wanted = queries.units_for(parse(where))
+        assert sum(bool(wanted(unit)) for unit in reader._opened().units) <= n_units
+        assert in_order(reader.spans(where)) == in_order(naive(messages, where))
 
 
 def everything_of(spans: Sequence[Span], trace_id: bytes) -> list[Span]:
@@ -123,8 +178,8 @@ def in_any_order(spans: Iterable[Span]) -> list[str]:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("oddity", [0, 20])
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
-def test_a_trace_has_all_its_spans(backend: str, oddity: int, seed: int) -> None:
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_trace_has_all_its_spans(small_units: None, backend: str, oddity: int, seed: int) -> None:
     messages, r = some_messages(seed, oddity), random.Random(seed)
     spans = naive(messages, "")
     ids = list(dict.fromkeys(span.trace_id for span in spans if any(span.trace_id)))
@@ -218,8 +273,7 @@ def test_what_is_no_trace_id_is_refused(wrong: object) -> None:
         reader.trace(wrong)  # type: ignore[arg-type]
 
 
-def test_a_damaged_block_is_one_error_that_names_it_or_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    small_blocks(monkeypatch)
+def test_a_damaged_block_is_one_error_that_names_it_or_is_passed_over(small_units: None) -> None:
     maker = Maker(7, 0)
     messages = [maker.message() for _ in range(40)]
     data = bytearray(archive(messages).getvalue())
@@ -236,7 +290,7 @@ def test_a_damaged_block_is_one_error_that_names_it_or_is_passed_over(monkeypatc
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_whatever_bytes_are_changed_a_query_ends_in_spans_or_one_clear_error(seed: int) -> None:
     r = random.Random(seed)
     data = bytearray(archive(some_messages(seed, 5)).getvalue())

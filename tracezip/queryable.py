@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from tracezip.errors import UsageError
 from tracezip.expression import Expression
 from tracezip.source import is_path
 from tracezip.where import as_expression
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tracezip.convert.spans import Span
     from tracezip.recover import Damage
     from tracezip.scan.archive import Archive
+    from tracezip.scan.columns import Batch
 
 
 class Queryable(ABC):
@@ -61,6 +63,32 @@ class Queryable(ABC):
         from tracezip.scan import queries
 
         return queries.messages(self._opened().again(), as_expression(where))
+
+    def scan(self, where: str | Expression | None = None, columns: Iterable[str] | None = None) -> Iterator[Batch]:
+        """The spans that are asked for as numpy columns, of which `columns` names those wanted: see `scan.columns`."""
+        from tracezip.scan import queries
+
+        return queries.scan(self._opened().again(), as_expression(where), columns)
+
+    def to_arrow_reader(self, where: str | Expression | None = None, columns: Iterable[str] | None = None) -> Any:
+        """The spans that are asked for as a pyarrow.RecordBatchReader."""
+        try:
+            from tracezip.tables import arrow
+        except ImportError as error:
+            raise UsageError(
+                f"this needs pyarrow, which is not here ({error}): pip install 'tracezip[arrow]'"
+            ) from error
+
+        names = None if columns is None else list(columns)
+        return arrow.record_batches(self.scan(where, names), names)
+
+    def to_arrow(self, where: str | Expression | None = None, columns: Iterable[str] | None = None) -> Any:
+        """The spans that are asked for as a pyarrow.Table."""
+        return self.to_arrow_reader(where, columns).read_all()
+
+    def to_pandas(self, where: str | Expression | None = None, columns: Iterable[str] | None = None) -> Any:
+        """The spans that are asked for as a pandas.DataFrame. Needs pandas as well."""
+        return self.to_arrow(where, columns).to_pandas()
 
     def _opened(self) -> Archive:
         from tracezip.scan.archive import Archive

@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracezip.container import Frame, peek_frame
 from tracezip.errors import FormatError, LimitError, UsageError
@@ -16,6 +16,9 @@ from tracezip.queryable import Queryable
 from tracezip.recover import Damage, resync
 from tracezip.source import Source, is_path
 from tracezip.stream import OUTPUT_LIMIT, StreamDecoder
+
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
 
 
 class Reader(Queryable, Iterator[bytes]):
@@ -27,9 +30,16 @@ class Reader(Queryable, Iterator[bytes]):
     queries, also at the end of the messages.
     """
 
-    def __init__(self, file: Any, *, max_output_size: int | None = None, skip_damage: bool = False) -> None:
+    def __init__(
+        self,
+        file: Any,
+        *,
+        max_output_size: int | None = None,
+        skip_damage: bool = False,
+        dictionary: Dictionary | None = None,
+    ) -> None:
         self._guard = Guard("reader")
-        self._decoder = StreamDecoder(max_output_size)
+        self._decoder = StreamDecoder(max_output_size, dictionary=dictionary)
         self._file: io.BufferedReader | None = None
         self.damages: list[Damage] = []
         """What was passed over, with `skip_damage`."""

@@ -19,11 +19,12 @@ import xxhash
 
 from tracezip import _backend, limits
 from tracezip._backend import BlockEncoder
+from tracezip.begin import preset
 from tracezip.block import SECTIONS, BlockHeader, UnzstdStage, ZstdStage, pack_block, read_block
 from tracezip.container import checksum_of
 from tracezip.errors import ChecksumError, InputError, LimitError
 from tracezip.guard import Guard
-from tracezip.stream import checked_option, preset
+from tracezip.stream import checked_option
 from tracezip.varint import pack_varint
 from tracezip.walk import UNIT, fields
 

@@ -1,7 +1,7 @@
 """Zipkin's JSON, version 2 -> plain spans, by the rules of `tracezip.convert.zipkin` backwards.
 
 A list of spans, or a list of traces that are lists of spans, as two queries of Zipkin's API give them. Tags stay text,
-whatever they look like. An annotation is an event, in the form of the specification or in that of the Collector.
+whatever they look like.
 """
 
 from __future__ import annotations
@@ -175,11 +175,15 @@ def _frozen(value: Any) -> Any:
 
 
 def _event(annotation: JsonObject) -> Event:
-    """`"name": {attributes}` as the specification has it, `name|{attributes}|dropped` as the Collector, or a name."""
+    """A name, or one with attributes in any of three forms.
+
+    They are `"name": {attributes}` of the specification, the same in braces of OpenTelemetry's SDKs, and
+    `name|{attributes}|dropped` of the Collector.
+    """
     time_ns = annotation.time_ns("timestamp")
     value = annotation.text("value")
-    if value.startswith('"') and value.endswith("}"):
-        named = _json_object(f"{{{value}}}") or {}
+    if value.endswith("}") and value.startswith(('"', "{")):
+        named = _json_object(value if value.startswith("{") else f"{{{value}}}") or {}
         for name, attributes in named.items():
             if len(named) == 1 and isinstance(attributes, dict):
                 return Event(time_ns, name, attributes, take_count(attributes, DROPPED_ATTRIBUTES))

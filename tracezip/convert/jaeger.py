@@ -17,6 +17,7 @@ from tracezip.convert.spans import SPAN_KINDS, Event, Link, Resource, Span
 from tracezip.convert.tags import (
     ERROR,
     KIND,
+    NO_SERVICE,
     SERVICE_NAME,
     STATUS_CODE,
     STATUS_DESCRIPTION,
@@ -100,7 +101,7 @@ def _process(resource: Resource) -> dict[str, Any]:
     """A service name that Jaeger could not tell from none is written as a tag."""
     tags = with_count(resource.attributes, resource.dropped_attributes_count)
     name = resource.service_name
-    if name in ("", UNKNOWN_SERVICE):
+    if name in NO_SERVICE:
         return {"serviceName": UNKNOWN_SERVICE, "tags": _key_values(tags)}
     return {"serviceName": name, "tags": _key_values({key: tags[key] for key in tags if key != SERVICE_NAME})}
 

@@ -82,9 +82,12 @@ def take_text(tags: dict[str, Any], key: str) -> str:
 
 
 def take_scope(tags: dict[str, Any]) -> tuple[str, str]:
-    """Name and version of the scope, also under the names that they had before 2022."""
-    name, version = (take_text(tags, key) or take_text(tags, old) for key, old in _FORMER_SCOPE_NAMES.items())
-    return name, version
+    """Name and version of the scope. Some write them under the names that they had before 2022, or under both."""
+    for key, former in _FORMER_SCOPE_NAMES.items():
+        value = tags.get(former)
+        if isinstance(value, str) and tags.get(key, value) == value:
+            tags[key] = tags.pop(former)
+    return take_text(tags, SCOPE_NAME), take_text(tags, SCOPE_VERSION)
 
 
 def take_kind(tags: dict[str, Any]) -> int:

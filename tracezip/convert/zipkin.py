@@ -21,6 +21,7 @@ from tracezip.convert.tags import (
     ERROR,
     INTERNAL_KIND,
     KIND,
+    NO_SERVICE,
     SERVICE_NAME,
     STATUS_CODE,
     STATUS_NAMES,
@@ -112,8 +113,8 @@ def _id(span: Span, field: str) -> str:
     if len(value) > n_bytes or not any(value):
         name = field.replace("_", " ")
         raise InputError(
-            f"span {span.span_id.hex() or span.name!r}: its {name}, {value.hex() or 'empty'}, is none of {n_bytes} "
-            "bytes, and Zipkin takes no other; choose another format"
+            f"span {span.span_id.hex() or repr(span.name[:40])}: its {name} is {value.hex()[:64] or 'empty'}, and "
+            f"Zipkin takes no other than {n_bytes} bytes that are not all zero; choose another format"
         )
     return value.hex().zfill(n_bytes * 2)
 
@@ -121,7 +122,7 @@ def _id(span: Span, field: str) -> str:
 def _service_name(span: Span, tags: dict[str, Any]) -> str:
     """The service's name; one that Zipkin could not tell from none is a tag besides."""
     name = span.service_name
-    if name not in ("", UNKNOWN_SERVICE):
+    if name not in NO_SERVICE:
         return name
     if SERVICE_NAME in span.resource.attributes:
         tags.setdefault(SERVICE_NAME, span.resource.attributes[SERVICE_NAME])

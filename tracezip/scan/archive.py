@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from tracezip import _backend
+from tracezip.begin import preset
 from tracezip.block import Block, UnzstdStage, read_block
 from tracezip.container import BLOCK, HEAD_BYTES, Frame, peek_frame, read_head
 from tracezip.errors import FormatError, InputError, LimitError, TracezipError
@@ -16,7 +17,6 @@ from tracezip.recover import Damage, resync
 from tracezip.scan.chunks import Chunk, Joiner
 from tracezip.scan.rows import Rows
 from tracezip.source import Source
-from tracezip.stream import preset
 
 _CONTINUED = 2
 ALL = 1 << 62

@@ -9,13 +9,13 @@ from typing import Protocol
 import numpy as np
 
 from tracezip import _backend, limits
+from tracezip.begin import preset
 from tracezip.convert.fields import read_fields
 from tracezip.errors import InputError
 from tracezip.expression import Field
 from tracezip.scan.messages import SpanBytes, cut
 from tracezip.scan.rows import Numbers, RowNumbers, Rows, plain_span
 from tracezip.scan.select import Selector, is_odd
-from tracezip.stream import preset
 
 _TRACE_ID = Field("", "trace_id")
 _CONTINUES = 2
@@ -38,11 +38,11 @@ class RowChunk:
     """The spans from `first` to before `stop` of the rows of a block, or of a message."""
 
     def __init__(self, rows: Rows, first: int, stop: int) -> None:
-        self._all = rows
+        self.rows = rows
         self._first, self._stop = first, stop
 
     def select(self, selector: Selector) -> RowNumbers:
-        mask, odd = selector.select(self._all)
+        mask, odd = selector.select(self.rows)
         found = np.flatnonzero(mask | odd)
         found = found[(found >= self._first) & (found < self._stop)]
         if not odd[found].any():
@@ -53,13 +53,13 @@ class RowChunk:
         return found[keep]
 
     def span_bytes(self, rows: RowNumbers) -> Sequence[SpanBytes]:
-        return self._all.span_bytes(rows)
+        return self.rows.span_bytes(rows)
 
     def trace_ids(self, rows: RowNumbers) -> list[bytes]:
-        words = [self._all.column(name)[rows] for name in ("trace_hi", "trace_lo")]
+        words = [self.rows.column(name)[rows] for name in ("trace_hi", "trace_lo")]
         data = np.stack(words, axis=1).astype(">u8").tobytes()
         ids = [data[at : at + 16] for at in range(0, len(data), 16)]
-        odd = np.flatnonzero(is_odd(self._all, _TRACE_ID)[rows])
+        odd = np.flatnonzero(is_odd(self.rows, _TRACE_ID)[rows])
         for i, part in zip(odd, self.span_bytes(rows[odd]), strict=True):
             ids[i] = trace_id_of(part)
         return ids

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tracezip.convert.spans import Span
 from tracezip.errors import InputError
 from tracezip.expression import Comparison, Expression, Field
 from tracezip.index import Unit
 from tracezip.scan.archive import ALL, Archive
+from tracezip.scan.columns import Batch, batch_of, checked_names
 from tracezip.scan.messages import MessageBuilder
 from tracezip.scan.prune import Pruner
 from tracezip.scan.rows import plain_span
@@ -62,7 +63,7 @@ def trace_ids(archive: Archive, prefix: str = "") -> Iterator[bytes]:
 def spans(archive: Archive, where: Expression) -> Iterator[Span]:
     """The spans for which it holds, in the order of the file."""
     selector = Selector(where)
-    for chunk in archive.chunks(_units_for(where)):
+    for chunk in archive.chunks(units_for(where)):
         for part in chunk.span_bytes(chunk.select(selector)):
             try:
                 span = plain_span(part)
@@ -74,13 +75,22 @@ def spans(archive: Archive, where: Expression) -> Iterator[Span]:
 def messages(archive: Archive, where: Expression) -> Iterator[bytes]:
     """The spans for which it holds as OTLP messages of at most `MESSAGE_SPANS`, in the order of the file."""
     selector = Selector(where)
-    for chunk in archive.chunks(_units_for(where)):
+    for chunk in archive.chunks(units_for(where)):
         parts = chunk.span_bytes(chunk.select(selector))
         for first in range(0, len(parts), MESSAGE_SPANS):
             builder = MessageBuilder()
             for part in parts[first : first + MESSAGE_SPANS]:
                 builder.add(part)
             yield builder.message()
+
+
+def scan(archive: Archive, where: Expression, columns: Iterable[str] | None) -> Iterator[Batch]:
+    """The columns of the spans for which it holds, in the order of the file."""
+    names, selector = checked_names(columns), Selector(where)
+    for chunk in archive.chunks(units_for(where)):
+        rows = chunk.select(selector)
+        if len(rows):
+            yield batch_of(chunk, rows, names)
 
 
 def traces(archive: Archive, where: Expression) -> Iterator[bytes]:
@@ -96,7 +106,7 @@ def traces(archive: Archive, where: Expression) -> Iterator[bytes]:
 def _matching(archive: Archive, where: Expression, seen: set[bytes]) -> Iterator[tuple[bool, list[bytes]]]:
     """The ids of traces with a span for which it holds that are not in `seen`, and then are; and whether it is over."""
     selector = Selector(where)
-    for chunk in archive.chunks(_units_for(where)):
+    for chunk in archive.chunks(units_for(where)):
         found = dict.fromkeys(chunk.trace_ids(chunk.select(selector)))
         new = [trace_id for trace_id in found if any(trace_id) and trace_id not in seen]
         seen.update(new)
@@ -115,6 +125,7 @@ def _whole_traces(archive: Archive, ids: list[bytes]) -> Iterator[bytes]:
         yield builder.message()
 
 
-def _units_for(where: Expression) -> Callable[[Unit], int]:
+def units_for(where: Expression) -> Callable[[Unit], int]:
+    """How many spans of a unit must be read for an expression."""
     pruner = Pruner(where)
     return lambda unit: ALL if unit.summary is None or pruner.may_match(unit.summary) else 0

@@ -47,7 +47,7 @@ _FALSE, _TRUE, _NIL, _MALFORMED = range(4)
 """What a comparison says of a field. Nil: it has no value; malformed: it is not what OTLP says it is."""
 
 
-class _Source(NamedTuple):
+class Source(NamedTuple):
     """Where the value of a field is found, if not in a column."""
 
     place: int
@@ -104,14 +104,13 @@ class Selector:
         return np.asarray(self._verdicts(c, rows, _SOURCES[key]) == _TRUE)
 
     def _attribute(self, c: Comparison, rows: Rows, key: bytes) -> Mask:
-        of_resource = _Source(r.RESOURCE, r.ATTRIBUTE_TAGS[r.RESOURCE], key, attribute_value, None)
-        of_span = _Source(r.SPAN, r.ATTRIBUTE_TAGS[r.SPAN], key, attribute_value, None)
+        of_resource, of_span = attribute_source(key, r.RESOURCE), attribute_source(key, r.SPAN)
         verdicts = self._verdicts(c, rows, of_resource if c.field.scope == RESOURCE else of_span)
         if c.field.scope == EITHER:
             verdicts = np.where(verdicts == _NIL, self._verdicts(c, rows, of_resource), verdicts)
         return np.where(verdicts == _NIL, c.test(None), verdicts == _TRUE)
 
-    def _verdicts(self, c: Comparison, rows: Rows, source: _Source) -> NDArray[np.uint8]:
+    def _verdicts(self, c: Comparison, rows: Rows, source: Source) -> NDArray[np.uint8]:
         """(n_spans,) what the comparison says of the field of each row."""
         told = rows.numbers(source.place, source.tag, source.key)
         found, encoded = rows.distinct(told)
@@ -122,7 +121,7 @@ class Selector:
         self._odd |= verdicts == _MALFORMED
         return verdicts
 
-    def _decide(self, c: Comparison, source: _Source, encoded: list[bytes]) -> list[int]:
+    def _decide(self, c: Comparison, source: Source, encoded: list[bytes]) -> list[int]:
         known = self._known.setdefault((id(c), source.place), {})
         if len(known) > _MAX_REMEMBERED:
             known.clear()
@@ -200,12 +199,25 @@ def _status(encoded: bytes) -> dict[str, Any]:
     return read_fields("Status", read_fields("Span", encoded)["status"])
 
 
+def attribute_source(key: bytes, place: int = r.RESOURCE) -> Source:
+    return Source(place, r.ATTRIBUTE_TAGS[place], key, attribute_value, None)
+
+
+def span_source(tag: int, name: str, absent: object) -> Source:
+    """Of a field of spans that is a value."""
+    return Source(r.SPAN, tag, None, lambda encoded: read_fields("Span", encoded)[name], absent)
+
+
+def of_intrinsic(key: str) -> Source:
+    return _SOURCES[key]
+
+
 _SOURCES = {
-    "name": _Source(r.SPAN, 0x2A, None, lambda encoded: read_fields("Span", encoded)["name"], ""),
-    "kind": _Source(r.SPAN, 0x30, None, lambda encoded: read_fields("Span", encoded)["kind"], 0),
-    "status": _Source(r.SPAN, 0x7A, None, lambda encoded: _status(encoded).get("code", 0), 0),
-    "statusMessage": _Source(r.SPAN, 0x7A, None, lambda encoded: _status(encoded).get("message", ""), ""),
-    "service": _Source(r.RESOURCE, r.ATTRIBUTE_TAGS[r.RESOURCE], b"service.name", _service, ""),
+    "name": span_source(0x2A, "name", ""),
+    "kind": span_source(0x30, "kind", 0),
+    "status": Source(r.SPAN, 0x7A, None, lambda encoded: _status(encoded).get("code", 0), 0),
+    "statusMessage": Source(r.SPAN, 0x7A, None, lambda encoded: _status(encoded).get("message", ""), ""),
+    "service": attribute_source(b"service.name")._replace(decode=_service, absent=""),
 }
 
 
