@@ -24,6 +24,7 @@ from tracezip.cli._options import (
 )
 from tracezip.cli._progress import Progress
 from tracezip.cli._session import RefusalError, Session, human_bytes, name_of, run, shown, version_option
+from tracezip.cli.view import view
 
 CONTAINERS = ("otlp", "length-prefixed", "json", "jsonl", "jaeger", "zipkin")
 _TEXT_CONTAINERS = ("json", "jsonl", "jaeger", "zipkin")
@@ -265,7 +266,7 @@ def _arrow(name: str, n_before: int | None, n_after: int, destination: str, rema
     return f"{shown(name)}: {before}{human_bytes(n_after)}{remark}, {target}"
 
 
-for archive_command in (merge, split, recover):
+for archive_command in (merge, split, recover, view):
     cli.add_command(archive_command)
 
 
