@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -85,6 +84,8 @@ def _merge(session: Session, out: str, files: tuple[str, ...], force: bool, leve
 
 
 def _merge_sorted(session: Session, out: str, files: tuple[str, ...], force: bool, level: int, threads: int) -> None:
+    import tempfile
+
     import tracezip
     from tracezip.regroup import Regrouper
 
