@@ -234,6 +234,31 @@ def test_the_wrapped_parts_of_a_message_keep_their_service_and_large_resources_a
             assert services(data) == {"cart"}
 
 
+def test_of_a_large_resource_in_two_pieces_nothing_is_said() -> None:
+    pieces = [field(1, field(1, field(1, "service.name") + field(2, field(1, name)))) for name in ("cart", "shop")]
+    spans = [field(2, b"".join(field(2, span(k)) for k in range(20))) for _ in range(2)]
+    content = field(1, pieces[0] + spans[0] + pieces[1] + spans[1])
+    with mock.patch.object(limits, "PART_BYTES", 300):
+        data = archive([content, *many(12)], flush=False)
+    assert next(tracezip.open(io.BytesIO(data))) == content
+    assert None in [unit.summary for unit in read_units(data)]
+    assert "cart" not in services(data)
+
+
+@pytest.mark.skipif(not DATA, reason=NO_DATA)
+@pytest.mark.parametrize("name", ["hipstershop", "astronomy", "trainticket", "shop-capture"])
+def test_the_index_takes_two_hundredths_or_a_quarter_of_a_byte_a_span(name: str) -> None:
+    path = next((path for path in DATA if path.name == f"{name}.otlp.zst"), None)
+    if path is None:
+        pytest.skip(f"no {name} in TRACEZIP_DATA")
+    with mock.patch.multiple(limits, BLOCK_SPANS=1 << 14, UNIT_SPANS=1 << 13, INDEX_UNITS=1 << 8):
+        data = archive(recorded_messages(path), flush=False)
+        units = read_units(data)
+    assert all(unit.summary is not None for unit in units)
+    n_index = sum(part.end - part.offset for part in frames(data) if part.kind == INDEX)
+    assert n_index <= max(len(data) // 50, sum(unit.n_spans for unit in units) // 4)
+
+
 # --- where it is ------------------------------------------------------------------------------------------------------
 
 
