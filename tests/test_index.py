@@ -281,6 +281,12 @@ def test_units_are_whole_restart_groups_that_cover_the_stream() -> None:
         assert sum(part.kind == INDEX for part in frames(data)) == -(-len(units) // 3)
 
 
+def test_info_says_what_the_index_takes() -> None:
+    data = archive(many(), flush=False)
+    n_index = sum(part.end - part.offset for part in frames(data) if part.kind == INDEX)
+    assert tracezip.info(io.BytesIO(data))["bytes_by_part"]["index"] == n_index > 0
+
+
 def test_what_is_small_or_no_file_has_no_index() -> None:
     for data in (archive(MESSAGES[:2], flush=False), tracezip.compress(b"".join(many())), b"".join(chained(many()))):
         assert INDEX not in {part.kind for part in frames(data)}
