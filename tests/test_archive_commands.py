@@ -274,7 +274,7 @@ def ids_in_turn(messages: Sequence[bytes]) -> list[bytes]:
     return [trace_id for trace_id, _ in itertools.groupby(s.trace_id for m in messages for s in read_spans(m))]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32), st.sampled_from([0, 5, 20]))
 def test_regrouped_spans_keep_their_fields_their_resource_and_their_scope(seed: int, oddity: int) -> None:
     maker = Maker(seed, oddity)

@@ -120,7 +120,7 @@ def many(n: int = 60) -> list[bytes]:
 # --- what it says -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([0, 0, 2, 10, 30]), st.integers(1, 40))
 def test_the_index_says_what_the_spans_say(seed: int, oddity: int, n_messages: int) -> None:
     maker = Maker(seed, oddity)
@@ -142,7 +142,7 @@ def test_the_index_of_recorded_traces_says_what_their_spans_say(path: Path) -> N
         check_unit(data, unit)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([0, 5, 30]))
 def test_both_backends_sum_up_the_same(seed: int, oddity: int) -> None:
     maker = Maker(seed, oddity)
@@ -426,7 +426,7 @@ def with_index(data: bytes, body: bytes, *, moved: int = 0) -> bytes:
     return whole + pack([Frame(END, end, 0, 0)])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_an_index_that_lies_under_a_right_checksum_never_makes_a_reader_crash(data: st.DataObject) -> None:
     good = archive(many(25), flush=False)
@@ -440,7 +440,7 @@ def test_an_index_that_lies_under_a_right_checksum_never_makes_a_reader_crash(da
             assert isinstance(unit.summary.pairs, list)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_any_bytes_have_units_or_are_refused(noise: bytes, at: int) -> None:
     good = archive(many(8))
