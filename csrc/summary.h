@@ -41,7 +41,7 @@ typedef struct {
 
 void summary_free(Summary *s);
 
-/* Fills `s` with what is pending in `b`. Interns no string but the empty one. Fails only for want of memory. */
+/* Fills `s` with what is pending in `b`. Fails only for want of memory. */
 void summarize(Summary *s, Tables *t, const Batch *b);
 
 #endif

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import struct
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,14 @@ from unittest import mock
 import pytest
 from archives import BLOCK, INDEX, archive, chained, field, frames, message, span
 from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from otlp_maker import Maker
 
 import tracezip
-from tracezip import limits, merging
+from tracezip import limits, merging, regroup
 from tracezip.cli.main import cli
+from tracezip.convert.spans import read_spans
 from tracezip.index import read_units
 
 
@@ -255,3 +259,89 @@ def test_every_command_has_its_help() -> None:
     for name in ("merge", "split", "recover"):
         assert name in invoke(name, "--help").output
     assert io.StringIO(invoke("--help").output).read().count("merge") >= 1
+
+
+# --- merge --sort -----------------------------------------------------------------------------------------------------
+
+
+def facts_of(messages: Sequence[bytes]) -> list[str]:
+    """Each span with all that is said of it, its resource and its scope."""
+    return sorted(repr(one) for content in messages for one in read_spans(content))
+
+
+def ids_in_turn(messages: Sequence[bytes]) -> list[bytes]:
+    """Trace ids, those that follow each other once."""
+    return [trace_id for trace_id, _ in itertools.groupby(s.trace_id for m in messages for s in read_spans(m))]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32), st.sampled_from([0, 5, 20]))
+def test_regrouped_spans_keep_their_fields_their_resource_and_their_scope(seed: int, oddity: int) -> None:
+    maker = Maker(seed, oddity)
+    contents = [maker.message() for _ in range(20)]
+    write("a.tzip", contents[:8])
+    write("b.tzip", contents[8:])
+    with mock.patch.object(regroup, "_BUCKET_BYTES", 1000):
+        invoke("merge", "--sort", "-f", "all.tzip", "a.tzip", "b.tzip")
+    sorted_messages = messages_in("all.tzip")
+    readable = [content for content in contents if is_otlp(content)]
+    if len(readable) == len(contents):
+        assert facts_of(sorted_messages) == facts_of(contents)
+    assert not [name for name in names() if name.startswith(".")]
+
+
+def is_otlp(content: bytes) -> bool:
+    try:
+        list(read_spans(content))
+    except tracezip.InputError:
+        return False
+    return True
+
+
+def test_regrouped_spans_stand_trace_by_trace_in_the_order_of_what_is_searched_for() -> None:
+    maker = Maker(7, 0)
+    contents = write("a.tzip", [maker.message() for _ in range(40)], metadata={"container": "otlp"})
+    invoke("merge", "--sort", "all.tzip", "a.tzip")
+    messages = messages_in("all.tzip")
+    turns = ids_in_turn(messages)
+    assert len(turns) == len(set(turns)) == len({s.trace_id for m in contents for s in read_spans(m)})
+    assert tracezip.info("all.tzip")["metadata"] == {"container": "otlp", "regrouped": True}
+    before = {id_: [s.span_id for m in contents for s in read_spans(m) if s.trace_id == id_] for id_ in turns}
+    for content in messages:
+        found = list(read_spans(content))
+        assert not found or sorted(s.span_id for s in found) == sorted(before[found[0].trace_id])
+
+
+def root(number: int, service: str, name: str, *, error: bool, start: int) -> bytes:
+    ids = field(1, struct.pack(">QQ", 1, number)) + field(2, struct.pack(">Q", number))
+    one = ids + field(5, name) + b"\x39" + struct.pack("<Q", start) + field(15, b"\x18\x02") * error
+    attribute = field(1, "service.name") + field(2, field(1, service))
+    return field(1, field(1, field(1, attribute)) + field(2, field(2, one)))
+
+
+def test_traces_come_by_service_then_name_then_error_then_start() -> None:
+    orders = list(itertools.product(("a", "b"), ("x", "y"), (False, True), (5, 6)))
+    contents = [
+        root(number, service, name, error=error, start=start)
+        for number, (service, name, error, start) in enumerate(orders, 1)
+    ]
+    write("a.tzip", contents[::-1])
+    invoke("merge", "--sort", "all.tzip", "a.tzip")
+    assert messages_in("all.tzip") == contents
+
+
+def test_what_holds_no_span_comes_at_the_end_as_it_is() -> None:
+    noise = [b"no protobuf", b"", field(2, b"unknown"), field(1, field(3, "schema"))]
+    contents = write("a.tzip", [*noise[:2], *many(3), *noise[2:]])
+    invoke("merge", "--sort", "all.tzip", "a.tzip")
+    assert messages_in("all.tzip")[-4:] == noise
+    assert len(facts_of(messages_in("all.tzip")[:-4])) == len(contents[2:5]) * 3
+
+
+def test_a_large_trace_comes_in_several_messages() -> None:
+    write("a.tzip", [field(1, field(2, b"".join(field(2, span(4)) for _ in range(50))))])
+    with mock.patch.object(limits, "PART_BYTES", 300):
+        invoke("merge", "--sort", "all.tzip", "a.tzip")
+    messages = messages_in("all.tzip")
+    assert len(messages) > 5
+    assert len(ids_in_turn(messages)) == 1

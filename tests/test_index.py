@@ -120,7 +120,7 @@ def many(n: int = 60) -> list[bytes]:
 # --- what it says -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([0, 0, 2, 10, 30]), st.integers(1, 40))
 def test_the_index_says_what_the_spans_say(seed: int, oddity: int, n_messages: int) -> None:
     maker = Maker(seed, oddity)
@@ -142,7 +142,7 @@ def test_the_index_of_recorded_traces_says_what_their_spans_say(path: Path) -> N
         check_unit(data, unit)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([0, 5, 30]))
 def test_both_backends_sum_up_the_same(seed: int, oddity: int) -> None:
     maker = Maker(seed, oddity)
@@ -234,6 +234,31 @@ def test_the_wrapped_parts_of_a_message_keep_their_service_and_large_resources_a
             assert services(data) == {"cart"}
 
 
+def test_of_a_large_resource_in_two_pieces_nothing_is_said() -> None:
+    pieces = [field(1, field(1, field(1, "service.name") + field(2, field(1, name)))) for name in ("cart", "shop")]
+    spans = [field(2, b"".join(field(2, span(k)) for k in range(20))) for _ in range(2)]
+    content = field(1, pieces[0] + spans[0] + pieces[1] + spans[1])
+    with mock.patch.object(limits, "PART_BYTES", 300):
+        data = archive([content, *many(12)], flush=False)
+    assert next(tracezip.open(io.BytesIO(data))) == content
+    assert None in [unit.summary for unit in read_units(data)]
+    assert "cart" not in services(data)
+
+
+@pytest.mark.skipif(not DATA, reason=NO_DATA)
+@pytest.mark.parametrize("name", ["hipstershop", "astronomy", "trainticket", "shop-capture"])
+def test_the_index_takes_two_hundredths_or_a_quarter_of_a_byte_a_span(name: str) -> None:
+    path = next((path for path in DATA if path.name == f"{name}.otlp.zst"), None)
+    if path is None:
+        pytest.skip(f"no {name} in TRACEZIP_DATA")
+    with mock.patch.multiple(limits, BLOCK_SPANS=1 << 14, UNIT_SPANS=1 << 13, INDEX_UNITS=1 << 8):
+        data = archive(recorded_messages(path), flush=False)
+        units = read_units(data)
+    assert all(unit.summary is not None for unit in units)
+    n_index = sum(part.end - part.offset for part in frames(data) if part.kind == INDEX)
+    assert n_index <= max(len(data) // 50, sum(unit.n_spans for unit in units) // 4)
+
+
 # --- where it is ------------------------------------------------------------------------------------------------------
 
 
@@ -254,6 +279,12 @@ def test_units_are_whole_restart_groups_that_cover_the_stream() -> None:
         assert places(units) == places(scan_units(data))
         assert [facts(unit) for unit in units] == [facts(unit) for unit in scan_units(data)]
         assert sum(part.kind == INDEX for part in frames(data)) == -(-len(units) // 3)
+
+
+def test_info_says_what_the_index_takes() -> None:
+    data = archive(many(), flush=False)
+    n_index = sum(part.end - part.offset for part in frames(data) if part.kind == INDEX)
+    assert tracezip.info(io.BytesIO(data))["bytes_by_part"]["index"] == n_index > 0
 
 
 def test_what_is_small_or_no_file_has_no_index() -> None:
@@ -395,7 +426,7 @@ def with_index(data: bytes, body: bytes, *, moved: int = 0) -> bytes:
     return whole + pack([Frame(END, end, 0, 0)])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_an_index_that_lies_under_a_right_checksum_never_makes_a_reader_crash(data: st.DataObject) -> None:
     good = archive(many(25), flush=False)
@@ -409,7 +440,7 @@ def test_an_index_that_lies_under_a_right_checksum_never_makes_a_reader_crash(da
             assert isinstance(unit.summary.pairs, list)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_any_bytes_have_units_or_are_refused(noise: bytes, at: int) -> None:
     good = archive(many(8))

@@ -61,7 +61,7 @@ LAYERS = (
     {"srt", "columns", "sink", "_info", "dictionary"},
     {"scan", "queryable"},
     {"reader", "writer"},
-    {"codec", "merging"},
+    {"codec", "merging", "regroup"},
     {"tables"},
     {"otel", "show"},
     {"cli"},

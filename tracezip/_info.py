@@ -6,10 +6,12 @@ import builtins
 from typing import Any
 
 from tracezip.block import SECTIONS
-from tracezip.container import read_frame
+from tracezip.container import INDEX, read_frame
 from tracezip.errors import TruncatedError
 from tracezip.source import Source, is_path
 from tracezip.stream import StreamDecoder
+
+_INDEX_PART = "index"
 
 
 def info(file: Any) -> dict[str, Any]:
@@ -57,6 +59,8 @@ def _read_all(source: Source, decoder: StreamDecoder) -> bool:
     try:
         while (frame := read_frame(source)) is not None:
             decoder.feed(frame)
+            if frame.kind == INDEX:
+                decoder.section_bytes[_INDEX_PART] += frame.n_bytes
         decoder.finish(source.offset)
     except TruncatedError:
         if decoder.facts is None:
@@ -66,6 +70,6 @@ def _read_all(source: Source, decoder: StreamDecoder) -> bool:
 
 
 def _bytes_by_part(decoder: StreamDecoder, n_compressed: int) -> dict[str, int]:
-    """The sections, and `container` for all that is around them."""
-    sections = {name: decoder.section_bytes[name] for name in SECTIONS}
-    return {**sections, "container": n_compressed - sum(sections.values())}
+    """The sections, the index, and `container` for all that is around them."""
+    parts = {name: decoder.section_bytes[name] for name in (*SECTIONS, _INDEX_PART)}
+    return {**parts, "container": n_compressed - sum(parts.values())}

@@ -98,6 +98,9 @@ class _Cutter:
         `contexts` are the resource and the scope that enclose it, as far as they stand before it.
         """
         level = len(contexts)
+        if level == 1 and sum(tag == _CONTEXT for tag, *_ in fields(self._data, at, stop)) > 1:
+            yield from self._raw(at, stop)  # all of them together are the resource: no part of it is right alone
+            return
         region = _Region(at)
         context = b""
         for tag, start, value, end in fields(self._data, at, stop):

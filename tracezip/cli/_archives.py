@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +18,9 @@ from tracezip.errors import TracezipError
 if TYPE_CHECKING:
     from tracezip.recover import Damage
 
+_EXPANSION = 30
+"""How much larger traces are than archives of them, about."""
+
 _force = click.option("-f", "--force", is_flag=True, help="Overwrite what is there.")
 
 
@@ -28,12 +30,20 @@ _force = click.option("-f", "--force", is_flag=True, help="Overwrite what is the
 @click.command()
 @click.argument("out", metavar="OUT")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--sort", "sorts", is_flag=True, help="Regroup the spans by trace, so that searches read less.")
 @_force
 @level_options
 @threads_option
 @talk_options
 def merge(
-    out: str, files: tuple[str, ...], force: bool, level: int | None, threads: int, quiet: bool, verbose: bool
+    out: str,
+    files: tuple[str, ...],
+    sorts: bool,
+    force: bool,
+    level: int | None,
+    threads: int,
+    quiet: bool,
+    verbose: bool,
 ) -> None:
     """Make one archive OUT of all FILEs, with one index.
 
@@ -41,17 +51,22 @@ def merge(
     but a FILE of small blocks, as programs write them that flush often, is compressed anew, so that it shrinks: the
     level and -T are for those. FILEs must be whole (see recover) and must not be pipes. Nothing is left of OUT if
     anything goes wrong.
+
+    With --sort all is compressed anew: each message of OUT is a trace, and traces come in the order of their root
+    span's service and name, those without errors first, then by time. Every span keeps all its fields, its resource and
+    its scope, but not the message that it came in; the metadata of OUT says `regrouped`. It takes as much room beside
+    OUT as the traces have without compression.
     """
     session = new_session(quiet, verbose)
-    session.each([out], lambda _: _merge(session, out, files, force, level or DEFAULT_LEVEL, threads or n_processors()))
+    work = _merge_sorted if sorts else _merge
+    session.each([out], lambda _: work(session, out, files, force, level or DEFAULT_LEVEL, threads or n_processors()))
     session.finish()
 
 
 def _merge(session: Session, out: str, files: tuple[str, ...], force: bool, level: int, threads: int) -> None:
     from tracezip.merging import Merger
 
-    for name in files:
-        _refuse_same(name, out)
+    _refuse_same(files, out)
     merger = Merger(level, _metadata_of_all(files), threads)
     with (
         closing(merger),
@@ -68,8 +83,34 @@ def _merge(session: Session, out: str, files: tuple[str, ...], force: bool, leve
     session.note(f"{len(files)} files ({how}): {human_bytes(n_before)} => {human_bytes(n_bytes)}, {name_of(out)}")
 
 
-def _refuse_same(name: str, out: str) -> None:
-    if os.path.exists(out) and os.path.samefile(name, out):
+def _merge_sorted(session: Session, out: str, files: tuple[str, ...], force: bool, level: int, threads: int) -> None:
+    import tempfile
+
+    import tracezip
+    from tracezip.regroup import Regrouper
+
+    _refuse_same(files, out)
+    metadata = {**_metadata_of_all(files), "regrouped": True}
+    n_before = sum(map(os.path.getsize, files))
+    with (
+        open(files[0], "rb") as first,
+        streams.open_output(out, first, force=force) as sink,
+        tempfile.TemporaryDirectory(prefix=".tracezip-", dir=os.path.dirname(out) or ".") as folder,
+        closing(Regrouper(folder, n_before * _EXPANSION)) as regrouper,
+        tracezip.open(sink, "wb", level=level, metadata=metadata, threads=threads) as writer,
+    ):
+        for name in files:
+            with _errors_naming(name), tracezip.open(name) as reader:
+                for message in reader:
+                    regrouper.add(message)
+        for message in regrouper.messages():
+            writer.write(message)
+    n_bytes = writer.stats["compressed_bytes"]
+    session.note(f"{len(files)} files, regrouped: {human_bytes(n_before)} => {human_bytes(n_bytes)}, {name_of(out)}")
+
+
+def _refuse_same(files: tuple[str, ...], out: str) -> None:
+    if os.path.exists(out) and any(os.path.samefile(name, out) for name in files):
         raise RefusalError("input and output are the same file")
 
 
@@ -146,6 +187,8 @@ def _lost(damage: Damage) -> str:
 
 
 def _as_json(name: str, stats: dict[str, int], damages: list[Damage]) -> str:
+    import json
+
     facts = {"version": 1, "file": name, "messages": stats["messages"], "spans": stats["spans"]}
     lost = [{"offset": damage.offset, "bytes": damage.n_bytes, "reason": damage.reason} for damage in damages]
     return json.dumps({**facts, "lost_bytes": sum(damage.n_bytes for damage in damages), "lost": lost})
