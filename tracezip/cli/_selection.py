@@ -60,6 +60,14 @@ class Selection:
         else:
             yield from (chosen.message for chosen in self.chosen(session, names))
 
+    def count(self, session: Session, name: str) -> int:
+        """The spans that were asked for in one file."""
+        from tracezip.convert.spans import encoded_spans
+
+        if self.is_everything:  # spans are counted, and not read
+            return sum(for_each_message(session, [name], lambda message: sum(1 for _ in encoded_spans(message))))
+        return sum(len(chosen.spans) for chosen in self.chosen(session, [name]))
+
     def chosen(self, session: Session, names: Sequence[str]) -> Iterator[Chosen]:
         """What was asked for, message by message; trace by trace if whole traces count."""
         if self.whole or self.head is not None:

@@ -184,9 +184,7 @@ class _Request:
         )
 
     def _count(self, name: str) -> list[str]:
-        from tracezip.walk import count_spans
-
-        n_spans = sum(count_spans(message, 0) for message in self.selection.messages(self.session, [name]))
+        n_spans = self.selection.count(self.session, name)
         if self.as_json:
             return [outputs.json_line({"version": 1, "file": name, "spans": n_spans})]
         return [f"{shown(name)}:{n_spans}" if len(self.names) > 1 else str(n_spans)]

@@ -32,9 +32,17 @@ def whole_traces(messages: Iterable[bytes]) -> Iterator[list[Span]]:
     """
     for trace_id, trace in encoded_traces(_all_encoded(messages)):
         try:
-            yield [read_span(span, *context.read()) for span, context in trace]
+            yield list(_read(trace))
         except InputError as error:
             raise InputError(f"trace {trace_id.hex()}: {error}", offset=error.offset) from None
+
+
+def _read(trace: list[EncodedSpan]) -> Iterator[Span]:
+    """Empties the list: of a trace there is not more in memory than its spans, encoded or read."""
+    trace.reverse()
+    while trace:
+        span, context = trace.pop()
+        yield read_span(span, *context.read())
 
 
 def encoded_traces(spans: Iterable[EncodedSpan]) -> Iterator[tuple[bytes, list[EncodedSpan]]]:
