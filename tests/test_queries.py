@@ -215,17 +215,16 @@ def test_messages_cut_over_blocks_are_whole(backend: str, monkeypatch: pytest.Mo
     for name, size in (("PART_BYTES", 500), ("MAX_PART_BYTES", 900), ("BLOCK_SPANS", 3), ("BLOCK_BYTES", 900)):
         monkeypatch.setattr(limits, name, size)
     maker = Maker(5, 0)
-    messages = [b"".join(maker.message() for _ in range(n)) for n in (1, 30, 1, 2, 40, 1)]
-    scopes = [field(2, b"".join(spans_of(maker.message()))) for _ in range(20)]
+    messages = [b"".join(maker.message() for _ in range(n)) for n in (1, 12, 1, 2)]
+    scopes = [field(2, b"".join(spans_of(maker.message()))) for _ in range(8)]
     messages.append(field(1, field(1, b"") + b"".join(scopes) + field(3, b"url")))
     assert max(len(list(split.split(message))) for message in messages) > 4
     with running(backend), tracezip.open(archive([*messages, b"no OTLP at all", *messages])) as reader:
         messages *= 2
-        assert len(reader._opened().units) > 0
         r = random.Random(1)
-        for where in ["", *(question(r) for _ in range(20))]:
+        for where in ["", *(question(r) for _ in range(3))]:
             assert in_order(reader.spans(where)) == in_order(naive(messages, where)), where
-        for trace_id in reader.trace_ids():
+        for trace_id in itertools.islice(reader.trace_ids(), 3):
             found = reader.trace(trace_id)
             assert found is not None
             assert in_any_order(read_spans(found)) == in_any_order(everything_of(naive(messages, ""), trace_id))

@@ -13,7 +13,7 @@ from tracezip.container import BLOCK, HEAD_BYTES, Frame, peek_frame, read_head
 from tracezip.errors import FormatError, InputError, LimitError, TracezipError
 from tracezip.index import Unit, read_units
 from tracezip.recover import Damage, resync
-from tracezip.scan.chunks import Chunk, Joiner
+from tracezip.scan.chunks import Chunk, Joiner, RowChunk, all_in_rows
 from tracezip.scan.rows import Rows
 from tracezip.source import Source
 from tracezip.stream import preset
@@ -60,15 +60,22 @@ class Archive:
         They come in the order of the file. A chunk is good until the next one is asked for. A message that goes on in
         other units is always whole.
         """
-        joiner = Joiner()
-        wanted = self._whole_messages([n_wanted(unit) for unit in self.units])
+        wanted = [n_wanted(unit) for unit in self.units]
+        joiner = None if self._is_known else Joiner()
+        if joiner is not None:
+            wanted = self._whole_messages(wanted)
         last = -1
         for i, n in enumerate(wanted):
             if n:
-                if last != i - 1:
+                if joiner is not None and last != i - 1:
                     joiner.lose()
                 last = i
                 yield from self._unit(self.units[i], n, joiner)
+
+    @cached_property
+    def _is_known(self) -> bool:
+        """Whether the index knows all units: then all their spans are in rows, and no message needs to be joined."""
+        return all(unit.summary is not None for unit in self.units)
 
     def _whole_messages(self, wanted: list[int]) -> list[int]:
         """If a message goes on from one unit to the next, they are wanted together."""
@@ -95,8 +102,8 @@ class Archive:
         finally:
             self._file.seek(position)
 
-    def _unit(self, unit: Unit, n_wanted: int, joiner: Joiner) -> Iterator[Chunk]:
-        """The chunks of one unit, or of what can be read of it."""
+    def _unit(self, unit: Unit, n_wanted: int, joiner: Joiner | None) -> Iterator[Chunk]:
+        """The chunks of one unit, or of what can be read of it; without a joiner, rows as they are."""
         source, chain = Source(io.BytesIO(self._read_at(unit.offset, unit.n_bytes)), unit.offset), None
         while n_wanted > 0:
             offset, frame = source.offset, None
@@ -106,18 +113,22 @@ class Archive:
                     return
                 if frame.kind == BLOCK:
                     block = _block_of(frame)
-                    rows = self._read(frame, block, chain, n_wanted)
+                    rows = self._read(frame, block, chain, n_wanted, joins=joiner is not None)
                     chain = block.header.chain + 1
                     n_wanted -= rows.n_spans
-                    yield from joiner.chunks(self._decoder, rows, continued=block.header.continued)
+                    if joiner is None:
+                        yield RowChunk(rows, 0, rows.n_spans)
+                    else:
+                        yield from joiner.chunks(self._decoder, rows, continued=block.header.continued)
             except (FormatError, LimitError) as error:
                 self._pass_over(source, offset, frame, error)
-                joiner.lose()
                 chain = None
+                if joiner is not None:
+                    joiner.lose()
             else:
                 source.skip(frame.n_bytes)
 
-    def _read(self, frame: Frame, block: Block, chain: int | None, most_spans: int) -> Rows:
+    def _read(self, frame: Frame, block: Block, chain: int | None, most_spans: int, *, joins: bool) -> Rows:
         """The rows of a block, up to so many spans."""
         header = block.header
         try:
@@ -125,19 +136,21 @@ class Archive:
                 raise FormatError("the block does not follow the one before it: a part of the data is missing")
             if not header.chain:
                 self._decoder.reset()
-            rows = self._read_rows(block, ALL if header.chain else most_spans)
+            rows = self._read_rows(block, ALL if header.chain else most_spans, joins=joins)
             if rows.n_spans != header.n_spans and rows.n_spans < most_spans:
                 raise FormatError(f"the block has {rows.n_spans} spans and not the {header.n_spans} that it says")
         except TracezipError as error:
             raise _placed(error, frame) from None
         return rows
 
-    def _read_rows(self, block: Block, most_spans: int) -> Rows:
+    def _read_rows(self, block: Block, most_spans: int, *, joins: bool) -> Rows:
         """All rows, if messages of the block have to be joined: they are not to be had of a part of it."""
         sections, n_bytes = self._unzstd.sections(block), block.header.n_bytes
         self._decoder.read(sections, n_bytes, most_spans)
         rows = Rows(self._decoder)
-        if rows.n_spans < most_spans or not (any(self._decoder.outline()[1]) or block.header.continued):
+        if not joins and not all_in_rows(self._decoder):
+            raise FormatError("the block has what its index does not know of: the data is damaged, or made to deceive")
+        if not joins or rows.n_spans < most_spans or not (any(self._decoder.outline()[1]) or block.header.continued):
             return rows
         self._decoder.reset()
         self._decoder.read(sections, n_bytes)
