@@ -72,19 +72,21 @@ def zstd_decompress(parts: Parts) -> Parts:
 
 @dataclass(frozen=True)
 class WithDictionary:
-    """Messages, and the zstd dictionary that both sides have before the first of them."""
+    """Messages, and the dictionary that both sides have before the first of them."""
 
     parts: Parts
     dictionary: bytes
 
 
-def with_dictionary(choose: Callable[[TraceFile], Parts], file: TraceFile) -> WithDictionary:
+def with_dictionary(
+    train: Callable[[Parts], bytes], choose: Callable[[TraceFile], Parts], file: TraceFile
+) -> WithDictionary:
     """Trained on every fourth message, or on all where there are few."""
     parts = choose(file)
     return WithDictionary(parts, train(parts[::4] if len(parts) >= 16 else parts))
 
 
-def train(messages: Parts) -> bytes:
+def zstd_train(messages: Parts) -> bytes:
     sampled = b"".join(messages)[:SAMPLED_BYTES]
     pieces: list[bytes | bytearray | memoryview] = [
         sampled[i : i + PIECE_BYTES] for i in range(0, len(sampled), PIECE_BYTES)
@@ -209,6 +211,26 @@ def chained_decompress(parts: Parts) -> Parts:
     return [decompressor.decompress(frame) for frame in parts[:-1]]  # the last part only ends the stream
 
 
+def tracezip_train(messages: Parts) -> bytes:
+    import tracezip
+
+    return tracezip.train_dictionary(messages).data
+
+
+def taught_compress(level: int, data: WithDictionary) -> Parts:
+    import tracezip
+
+    dictionary = tracezip.Dictionary(data.dictionary)
+    return [data.dictionary, *(tracezip.compress(part, level, dictionary=dictionary) for part in data.parts)]
+
+
+def taught_decompress(parts: Parts) -> WithDictionary:
+    import tracezip
+
+    dictionary = tracezip.Dictionary(parts[0])
+    return WithDictionary([tracezip.decompress(part, dictionary=dictionary) for part in parts[1:]], parts[0])
+
+
 UNITS: dict[str, Callable[[TraceFile], Parts]] = {
     "file": as_stream,
     "message": as_messages,
@@ -223,15 +245,18 @@ def zstd(level: int, unit: str, max_bytes: int | None = None) -> Codec:
     )
 
 
+TRAINED_NOTE = "{}, trained on a quarter of the same messages, which flatters it; not counted, nor is the training"
+
+
 def zstd_trained(level: int, unit: str) -> Codec:
     return Codec(
         f"zstd -{level}, dictionary",
         unit,
-        partial(with_dictionary, UNITS[unit]),
+        partial(with_dictionary, zstd_train, UNITS[unit]),
         partial(trained_compress, level),
         trained_decompress,
         n_shared=1,
-        note="110 KB, trained on a quarter of the same messages, which flatters it; not counted, nor is the training",
+        note=TRAINED_NOTE.format("110 KB"),
     )
 
 
@@ -249,6 +274,19 @@ def tracezip_file(level: int) -> Codec:
 def tracezip_each(level: int, unit: str) -> Codec:
     compress = partial(each_compress, level)
     return Codec(f"tracezip -{level}", unit, UNITS[unit], compress, each_decompress, needs="tracezip")
+
+
+def tracezip_trained(level: int, unit: str) -> Codec:
+    return Codec(
+        f"tracezip -{level}, dictionary",
+        unit,
+        partial(with_dictionary, tracezip_train, UNITS[unit]),
+        partial(taught_compress, level),
+        taught_decompress,
+        n_shared=1,
+        needs="tracezip",
+        note=TRAINED_NOTE.format("4,096 spans"),
+    )
 
 
 def tracezip_chained(level: int, unit: str) -> Codec:
@@ -280,12 +318,14 @@ CODECS = (
     zstd(19, "message", max_bytes=8 * MIB),
     zstd_trained(3, "message"),
     *(tracezip_each(level, "message") for level in LEVELS),
+    tracezip_trained(3, "message"),
     *(tracezip_chained(level, "message") for level in LEVELS),
     zstd(1, "512"),
     zstd(3, "512"),
     zstd(19, "512", max_bytes=8 * MIB),
     zstd_trained(3, "512"),
     *(tracezip_each(level, "512") for level in LEVELS),
+    tracezip_trained(3, "512"),
     *(tracezip_chained(level, "512") for level in LEVELS),
     zstd(3, "8192"),
     tracezip_each(3, "8192"),

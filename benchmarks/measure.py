@@ -12,7 +12,7 @@ from benchmarks import peak
 from benchmarks.codecs import Codec
 from benchmarks.data import TraceFile
 
-MIN_SECONDS = 0.2  # short runs are repeated until they have taken this long together
+MIN_SECONDS = 1.0  # short runs are repeated until they have taken this long together, to meet a quiet moment
 DEFAULT_REPEAT = 3
 
 Result = TypeVar("Result")

@@ -17,13 +17,13 @@ import numpy as np
 import zstandard
 
 from benchmarks.child import load, run_module, save
-from benchmarks.codecs import WithDictionary, train
+from benchmarks.codecs import WithDictionary, tracezip_train, zstd_train
 from benchmarks.data import TRACE_ID, SpanInContext, TraceFile, children, join_spans, spans_of
 from benchmarks.measure import NotExactError
 
 MAX_TRACES = 1000  # spread evenly over the file
 RUNS = 3  # of each trace; the fastest counts
-CODECS = ("zstd -3", "zstd -3, dictionary", "tracezip -1", "tracezip -3")
+CODECS = ("zstd -3", "zstd -3, dictionary", "tracezip -1", "tracezip -3", "tracezip -3, dictionary")
 
 OneMessage = Callable[[bytes], bytes]
 
@@ -49,8 +49,12 @@ class TraceFigures:
 
 def measure_traces(file: TraceFile, folder: Path, max_traces: int = MAX_TRACES) -> Iterator[TraceFigures]:
     sampled, others, n_spans = sample(file, max_traces)
-    data = save(WithDictionary(sampled, train(others)), folder)
+    trained = {
+        "zstd": save(WithDictionary(sampled, zstd_train(others)), folder),
+        "tracezip": save(WithDictionary(sampled, tracezip_train(others)), folder),
+    }
     for codec in CODECS:
+        data = trained[codec.partition(" ")[0]]
         yield TraceFigures(
             file.name, codec, n_spans=n_spans, **run_module("benchmarks.single_traces", str(data), codec)
         )
@@ -85,8 +89,12 @@ def functions(codec: str, dictionary: bytes) -> tuple[OneMessage, OneMessage]:
         return compressor.compress, zstandard.ZstdDecompressor(dict_data=shared).decompress
     import tracezip
 
-    level = int(codec.rpartition("-")[2])
-    return lambda message: tracezip.compress(message, level), tracezip.decompress
+    level = int(codec[len("tracezip -")])
+    learned = tracezip.Dictionary(dictionary) if "dictionary" in codec else None
+    return (
+        lambda message: tracezip.compress(message, level, dictionary=learned),
+        lambda blob: tracezip.decompress(blob, dictionary=learned),
+    )
 
 
 def figures(data: WithDictionary, codec: str) -> dict[str, Any]:

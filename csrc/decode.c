@@ -4,7 +4,7 @@
 
 #include "check.h"
 #include "define.h"
-#include "state_free.h"
+#include "state_copy.h"
 
 struct Decoder {
     State s;
@@ -26,16 +26,18 @@ Decoder *decoder_new(const Preset *preset) {
     nibble_tables_fill();
     d->preset = preset;
     d->w.t = &d->s.t;
-    if (decoder_reset(d) == TZ_OK)
+    if (decoder_reset(d, NULL) == TZ_OK)
         return d;
     decoder_free(d);
     return NULL;
 }
 
-int decoder_reset(Decoder *d) {
+int decoder_reset(Decoder *d, const Decoder *like) {
     if (setjmp(d->s.t.env.out))
         return d->s.t.env.code;
     state_begin(&d->s, d->preset);
+    if (like)
+        state_copy(&d->s, &like->s);
     writer_reset(&d->w);
     return TZ_OK;
 }

@@ -15,8 +15,8 @@ typedef struct {
 /* A new decoder, or NULL for want of memory. `preset` must outlive it. */
 Decoder *decoder_new(const Preset *preset);
 void decoder_free(Decoder *d);
-/* Begins a restart group. */
-int decoder_reset(Decoder *d);
+/* Begins a restart group, with what `like` knows, if it is given: that must outlive it. */
+int decoder_reset(Decoder *d, const Decoder *like);
 /* Reads the rows of one block of `n_bytes` decoded bytes: its sections, in order. TZ_OK or an error, here and below;
  * after an error the decoder is only good for freeing, and *where names the section.
  *

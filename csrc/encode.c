@@ -4,7 +4,7 @@
 
 #include "plan.h"
 #include "plan_ids.h"
-#include "state_free.h"
+#include "state_copy.h"
 
 struct Encoder {
     State s;
@@ -39,16 +39,18 @@ Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level, const Encod
     e->w.t = &e->s.t;
     e->s.threshold = threshold;
     e->s.level = level;
-    if (encoder_reset(e) == TZ_OK)
+    if (encoder_reset(e, NULL) == TZ_OK)
         return e;
     encoder_free(e);
     return NULL;
 }
 
-int encoder_reset(Encoder *e) {
+int encoder_reset(Encoder *e, const Encoder *like) {
     if (setjmp(e->s.t.env.out))
         return e->s.t.env.code;
     state_begin(&e->s, e->preset);
+    if (like)
+        state_copy(&e->s, &like->s);
     desk_reset(&e->desk);
     id_desk_group_begins(e->id_desk);
     e->has_planned_ids = 0;

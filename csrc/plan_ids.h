@@ -98,7 +98,7 @@ static u32 resource_number(State *s, Resources *r, size_t row) {
     resource_name(s, r, row);
     u32 hash = (u32)hash_bytes(r->name.v, r->name.n, s->t.seed), i;
     for (size_t at = INDEX_FIRST(r->index, hash); (at = index_next(&r->index, at, hash, &i)) != INDEX_END; at++)
-        if (r->names.v[i].n == r->name.n && !memcmp(r->names.v[i].p, r->name.v, r->name.n))
+        if (r->names.v[i].n == r->name.n && bytes_equal(r->names.v[i].p, r->name.v, r->name.n))
             return i;
     if (r->names.n == MOST_RESOURCES || r->name.n > MOST_RESOURCE_BYTES)
         return MOST_RESOURCES;

@@ -13,6 +13,7 @@ enum { TAG_RESOURCE_ATTRIBUTE = 0x0a, ANY_STRING = 0x0a };
 enum { SLOT_SERVICE = 0, SLOT_NAME = 0, SLOT_STATUS = 1, SLOT_TRACE_ID = 2 };
 
 static const u8 service_key[] = "service.name";
+enum { MIN_TRACE_SLOTS = 1024 };
 enum { EMPTY_STRING = 0 }; /* the number of the string without bytes, see preset.c */
 enum { SERVICE_KEY_BYTES = sizeof service_key - 1 };
 
@@ -25,19 +26,16 @@ void summary_free(Summary *s) {
     VEC_FREE(s->pair_service);
     VEC_FREE(s->string_facts);
     map_free(&s->pair_index);
-    map_free(&s->trace_index);
+    VEC_FREE(s->trace_slots);
 }
 
-static void summary_begin(Summary *s, Tables *t, size_t n_spans) {
+static void summary_begin(Summary *s, Tables *t) {
     s->is_unknown = 0;
-    s->min_start = s->min_duration = UINT64_MAX;
-    s->max_end = s->max_duration = 0;
     s->pairs.n = s->strings.n = s->trace_hash.n = s->last_row.n = s->facts.n = s->string_facts.n = 0;
-    s->pair_service.n = s->last_trace = 0;
+    s->pair_service.n = s->trace_slots.n = s->last_trace = 0;
     VEC_RESIZE(&t->env, s->facts, t->schemas.n);
     VEC_RESIZE(&t->env, s->string_facts, t->strings.n);
-    map_renew(&s->pair_index, n_spans / 16);
-    map_renew(&s->trace_index, n_spans);
+    map_renew(&s->pair_index, t->schemas.n);
 }
 
 /* --- schemas ------------------------------------------------------------------------------------------------------ */
@@ -84,12 +82,10 @@ static void facts_of_resource(const Tables *t, SchemaFacts *f, const Schema *q, 
     }
 }
 
-static const SchemaFacts *facts_of(Summary *s, const Tables *t, u32 schema) {
+static const SchemaFacts *facts_make(Summary *s, const Tables *t, u32 schema) {
     SchemaFacts *f = &s->facts.v[schema];
-    if (f->known)
-        return f;
     const Schema *q = &t->schemas.v[schema];
-    *f = (SchemaFacts){.known = 1, .slot = {NO_SLOT, NO_SLOT, NO_SLOT}};
+    *f = (SchemaFacts){.known = 1, .has_trace_id = q->has[OP_TRACE_ID], .slot = {NO_SLOT, NO_SLOT, NO_SLOT}};
     for (u32 i = 0; i < q->n; i++) {
         const Class *c = &t->classes.v[t->slot_cls.v[q->first + i]];
         if (q->kind == KIND_SPAN)
@@ -98,6 +94,10 @@ static const SchemaFacts *facts_of(Summary *s, const Tables *t, u32 schema) {
             facts_of_resource(t, f, q, i, c);
     }
     return f;
+}
+
+static inline const SchemaFacts *facts_of(Summary *s, const Tables *t, u32 schema) {
+    return s->facts.v[schema].known ? &s->facts.v[schema] : facts_make(s, t, schema);
 }
 
 static int has_resource(const Tables *t, u32 schema) {
@@ -110,13 +110,31 @@ static int has_resource(const Tables *t, u32 schema) {
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
-static u32 record_schema(const Tables *t, const Batch *b, u32 kind, size_t row) {
-    return t->shapes.v[b->kinds[kind].shape.v[row]].schema;
+/* What the spans are read from: nothing of it moves while a batch is summed up. */
+typedef struct {
+    const u32 *shape, *values, *record_atoms;
+    const Shape *shapes;
+    const Schema *schemas;
+    const Atom *atoms;
+    const String *strings;
+} View;
+
+static View view_of(const Tables *t, const Batch *b, u32 kind) {
+    const Records *r = &b->kinds[kind];
+    return (View){.shape = r->shape.v,
+                  .values = r->values.v,
+                  .record_atoms = b->atoms.v,
+                  .shapes = t->shapes.v,
+                  .schemas = t->schemas.v,
+                  .atoms = t->atoms.v,
+                  .strings = t->strings.v};
 }
 
+static inline u32 record_schema(const View *v, size_t row) { return v->shapes[v->shape[row]].schema; }
+
 /* The string of a record's field, that without bytes if it has none. */
-static u32 record_string(const Tables *t, const Batch *b, u32 kind, size_t row, u32 slot) {
-    return slot == NO_SLOT ? EMPTY_STRING : (u32)t->atoms.v[b->atoms.v[b->kinds[kind].values.v[row] + slot]].value;
+static inline u32 record_string(const View *v, size_t row, u32 slot) {
+    return slot == NO_SLOT ? EMPTY_STRING : (u32)v->atoms[v->record_atoms[v->values[row] + slot]].value;
 }
 
 /* Whether a Status says ERROR: 0, 1, or -1 if that cannot be told. */
@@ -179,14 +197,29 @@ static inline Pair *pair_of(Summary *s, Tables *t, u32 service, u32 name) {
     return &s->pairs.v[*number - 1];
 }
 
-static u32 find_trace(Summary *s, Tables *t, u64 hash) {
-    u32 *number = map_at(&t->env, &s->trace_index, hash, t->seed);
-    if (!*number) {
-        VEC_PUSH(&t->env, s->trace_hash, hash);
-        VEC_PUSH(&t->env, s->last_row, 0);
-        *number = (u32)s->trace_hash.n;
+/* The slots are half empty at most, and a hash is as good as random: it needs no other. */
+static void trace_slots_grow(Summary *s, Tables *t) {
+    size_t n = s->trace_slots.n ? s->trace_slots.n * 2 : MIN_TRACE_SLOTS;
+    s->trace_slots.n = 0;
+    VEC_RESIZE(&t->env, s->trace_slots, n);
+    for (size_t i = 0; i < s->trace_hash.n; i++) {
+        size_t at = (size_t)s->trace_hash.v[i] & (n - 1);
+        while (s->trace_slots.v[at])
+            at = (at + 1) & (n - 1);
+        s->trace_slots.v[at] = (u32)i + 1;
     }
-    return *number;
+}
+
+static u32 find_trace(Summary *s, Tables *t, u64 hash) {
+    if (s->trace_hash.n * 2 >= s->trace_slots.n)
+        trace_slots_grow(s, t);
+    size_t last = s->trace_slots.n - 1, at = (size_t)hash & last;
+    for (; s->trace_slots.v[at]; at = (at + 1) & last)
+        if (s->trace_hash.v[s->trace_slots.v[at] - 1] == hash)
+            return s->trace_slots.v[at];
+    VEC_PUSH(&t->env, s->trace_hash, hash);
+    VEC_PUSH(&t->env, s->last_row, 0);
+    return s->trace_slots.v[at] = (u32)s->trace_hash.n;
 }
 
 /* Of a trace id with a column of its own: most spans have the one of the span before. */
@@ -205,55 +238,76 @@ static u32 find_odd_trace(Summary *s, Tables *t, u32 id) {
 
 static inline u64 larger(u64 a, u64 b) { return a > b ? a : b; }
 static inline u64 smaller(u64 a, u64 b) { return a < b ? a : b; }
+static inline u64 span_duration(u64 start, u64 end) { return end > start ? end - start : 0; }
 
-static void count_span(Summary *s, Tables *t, const Batch *b, size_t row, u32 service) {
-    u32 schema = record_schema(t, b, KIND_SPAN, row);
-    const SchemaFacts *f = facts_of(s, t, schema);
-    u64 start = b->start.v[row], end = b->end.v[row], duration = end > start ? end - start : 0;
-    Pair *pair = pair_of(s, t, service, record_string(t, b, KIND_SPAN, row, f->slot[SLOT_NAME]));
-    pair->n_spans++;
-    pair->max_duration = larger(pair->max_duration, duration);
-    s->is_unknown |= f->odd;
-    if (f->slot[SLOT_STATUS] != NO_SLOT) {
-        const String *status = &t->strings.v[record_string(t, b, KIND_SPAN, row, f->slot[SLOT_STATUS])];
-        int is_error = status->n ? status_is_error(status) : 0;
-        s->is_unknown |= is_error < 0;
-        if (is_error) {
-            pair->n_errors++;
-            pair->max_error_duration = larger(pair->max_error_duration, duration);
-        }
+static void find_bounds(Summary *s, const Batch *b) {
+    u64 first = UINT64_MAX, last = 0, least = UINT64_MAX, largest = 0;
+    for (size_t i = 0; i < b->start.n; i++) {
+        u64 start = b->start.v[i], end = b->end.v[i], duration = span_duration(start, end);
+        first = smaller(first, start);
+        last = larger(last, end);
+        least = smaller(least, duration);
+        largest = larger(largest, duration);
     }
-    s->min_start = smaller(s->min_start, start);
-    s->max_end = larger(s->max_end, end);
-    s->min_duration = smaller(s->min_duration, duration);
-    s->max_duration = larger(s->max_duration, duration);
-    u32 trace = t->schemas.v[schema].has[OP_TRACE_ID]
-                    ? find_usual_trace(s, t, b->trace_hi.v[row], b->trace_lo.v[row])
-                    : find_odd_trace(s, t, record_string(t, b, KIND_SPAN, row, f->slot[SLOT_TRACE_ID]));
-    s->last_row.v[trace - 1] = (u32)row;
+    s->min_start = first;
+    s->max_end = last;
+    s->min_duration = least;
+    s->max_duration = largest;
+}
+
+static void count_pair(Summary *s, Tables *t, const View *v, size_t row, const SchemaFacts *f, u32 service, u64 ns) {
+    Pair *pair = pair_of(s, t, service, record_string(v, row, f->slot[SLOT_NAME]));
+    pair->n_spans++;
+    pair->max_duration = larger(pair->max_duration, ns);
+    if (f->slot[SLOT_STATUS] == NO_SLOT)
+        return;
+    const String *status = &v->strings[record_string(v, row, f->slot[SLOT_STATUS])];
+    int is_error = status->n ? status_is_error(status) : 0;
+    if (!is_error)
+        return;
+    s->is_unknown |= is_error < 0;
+    pair->n_errors++;
+    pair->max_error_duration = larger(pair->max_error_duration, ns);
+}
+
+/* The spans of one scope: `n` from `row` on. */
+static void count_spans_of(Summary *s, Tables *t, const Batch *b, const View *v, size_t row, u32 n, u32 service) {
+    for (size_t end = row + n; row < end; row++) {
+        u32 schema = record_schema(v, row);
+        const SchemaFacts *f = facts_of(s, t, schema);
+        s->is_unknown |= f->odd;
+        count_pair(s, t, v, row, f, service, span_duration(b->start.v[row], b->end.v[row]));
+        u32 trace = f->has_trace_id ? find_usual_trace(s, t, b->trace_hi.v[row], b->trace_lo.v[row])
+                                    : find_odd_trace(s, t, record_string(v, row, f->slot[SLOT_TRACE_ID]));
+        s->last_row.v[trace - 1] = (u32)row;
+    }
 }
 
 typedef struct {
-    size_t resource, scope, span;
-} SummaryRows;
+    View resources, spans;
+    size_t resource, scope, span; /* the next rows */
+} Walk;
 
-static void count_resource(Summary *s, Tables *t, const Batch *b, SummaryRows *at, u32 is_wrapped) {
-    u32 schema = record_schema(t, b, KIND_RESOURCE_SPANS, at->resource);
+static void count_resource(Summary *s, Tables *t, const Batch *b, Walk *w, u32 is_wrapped) {
+    u32 schema = record_schema(&w->resources, w->resource);
     const SchemaFacts *f = facts_of(s, t, schema);
-    u32 service = record_string(t, b, KIND_RESOURCE_SPANS, at->resource, f->slot[SLOT_SERVICE]);
+    u32 service = record_string(&w->resources, w->resource, f->slot[SLOT_SERVICE]);
     s->is_unknown |= f->odd || (is_wrapped && !has_resource(t, schema)); /* one that was too large to be repeated */
-    for (u32 n = b->n_scopes.v[at->resource++]; n; n--)
-        for (u32 k = b->n_spans.v[at->scope++]; k; k--)
-            count_span(s, t, b, at->span++, service);
+    for (u32 n = b->n_scopes.v[w->resource++]; n; n--) {
+        u32 n_spans = b->n_spans.v[w->scope++];
+        count_spans_of(s, t, b, &w->spans, w->span, n_spans, service);
+        w->span += n_spans;
+    }
 }
 
 void summarize(Summary *s, Tables *t, const Batch *b) {
-    SummaryRows at = {0, 0, 0};
-    summary_begin(s, t, b->trace_hi.n);
+    Walk w = {.resources = view_of(t, b, KIND_RESOURCE_SPANS), .spans = view_of(t, b, KIND_SPAN)};
+    summary_begin(s, t);
+    find_bounds(s, b);
     for (size_t i = 0; i < b->messages.n && !s->is_unknown; i++) {
         const MessageRow *m = &b->messages.v[i];
         s->is_unknown |= m->prefix_n && !m->n_resources;
         for (u32 n = m->n_resources; n; n--)
-            count_resource(s, t, b, &at, m->prefix_n || m->skip);
+            count_resource(s, t, b, &w, m->prefix_n || m->skip);
     }
 }

@@ -13,8 +13,9 @@ typedef struct {
 
 /* Where a schema has what is asked for. */
 typedef struct {
-    u8 known, odd; /* odd: what it says is not for this kernel to decide */
-    u32 slot[3];   /* valued slots, or NO_SLOT */
+    u8 known, has_trace_id;
+    u8 odd;      /* what it says is not for this kernel to decide */
+    u32 slot[3]; /* valued slots, or NO_SLOT */
 } SchemaFacts;
 
 /* What is known of a string of the tables, in numbers + 1: the last pair that has it as its name; in `strings`. */
@@ -32,7 +33,8 @@ typedef struct {
     U32s pair_service;                                  /* of each pair, a string of the tables */
     VEC(SchemaFacts) facts;                             /* by schema */
     VEC(StringFacts) string_facts;                      /* by string of the tables */
-    Map pair_index, trace_index;                        /* to numbers + 1 */
+    Map pair_index;                                     /* to numbers + 1 */
+    U32s trace_slots;                                   /* numbers + 1, found by their hashes; a power of two */
     u64 last_hi, last_lo;                               /* the trace id looked up last */
     u32 last_trace;                                     /* its number + 1, or 0 */
 } Summary;

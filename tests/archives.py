@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -56,9 +56,9 @@ def archive(messages: Iterable[bytes] = MESSAGES, *, flush: bool = True, **optio
     return file.getvalue()
 
 
-def chained(messages: Iterable[bytes] = MESSAGES, level: int = 3) -> list[bytes]:
+def chained(messages: Iterable[bytes] = MESSAGES, level: int = 3, **options: Any) -> list[bytes]:
     """What each call of one compressor returns: blocks of one restart group."""
-    compressor = tracezip.Compressor(level)
+    compressor = tracezip.Compressor(level, **options)
     return [*map(compressor.compress, messages), compressor.finish()]
 
 

@@ -1,12 +1,14 @@
 """A second decoder of the tracezip format, written from FORMAT.md alone and in its order.
 
 It is slow, and short: an example for somebody who writes a decoder in another language. `decode` gives back the
-messages of an archive. What is wrong with one is a ValueError that says what, and the offset of the frame at fault.
+messages of an archive, with the help of a dictionary if streams of it name one. What is wrong with an archive is a
+ValueError that says what, and the offset of the frame at fault.
 """
 
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
@@ -82,62 +84,109 @@ def read_frame(data: Bytes) -> tuple[int, bytes]:
     return kind, body
 
 
+class Dictionary:
+    """An archive whose end is the beginning of other ones."""
+
+    def __init__(self, data: bytes) -> None:
+        self.id = checksum(data).to_bytes(4, "little")
+        archive = Archive(data, None)
+        archive.read(" of the dictionary")
+        self.state = archive.taught()
+
+
 class Stream:
     """What is known of the stream that is being read."""
 
-    def __init__(self) -> None:
+    def __init__(self, dictionary: Dictionary | None) -> None:
         self.blocks = self.messages = self.spans = self.bytes = 0
         self.open: bytes | None = None  # the parts so far of a message that goes on
-        self.state = State()
+        self.dictionary = dictionary
+        self.groups = 0
+        self.state = State()  # of a stream without blocks, too: it may be a dictionary
+        self.group_blocks = self.group_spans = self.group_bytes = 0  # those of the dictionary do not count
+
+    def begin_group(self) -> None:
+        self.groups += 1
+        self.state = deepcopy(self.dictionary.state) if self.dictionary else State()
         self.group_blocks = self.group_spans = self.group_bytes = 0
 
 
-def decode(data: bytes) -> list[bytes]:
-    """The messages of all streams of an archive. Any damage raises ValueError."""
-    messages: list[bytes] = []
-    source = Bytes(data, "truncated: the data ends inside a frame")
-    stream: Stream | None = None
-    begun = False
-    offset = 0
-    try:
-        check(len(data) > 0, "truncated: no data")
-        while source.left():
-            offset = source.at
-            kind, body = read_frame(source)
-            if kind == HEADER:
-                check(stream is None, "truncated: a stream begins, and the one before has no end record")
-                read_header(Bytes(body, "format: stream header is too short"))
-                stream, begun = Stream(), True
-            elif kind == BLOCK:
-                if stream is None:
-                    raise FormatError("format: a block outside of a stream")
-                messages += read_block(stream, Bytes(body, "format: block is too short"))
-            elif kind == END_RECORD:
-                if stream is None:
-                    raise FormatError("format: an end record outside of a stream")
-                end = Bytes(body, "format: end record is too short")
-                told = [end.varint() for _ in range(6)][:4]  # the last two are for readers that begin at the end
-                counted = [stream.blocks, stream.messages, stream.spans, stream.bytes]
-                check(end.left() == 0, "format: end record is too long")
-                check(told == counted, "format: blocks are missing")
-                check(stream.open is None, "format: the last part goes on")
-                stream = None
-            else:
-                check(kind & 0x80 != 0, f"unsupported: frame type {kind:02X}")
-                check(begun, "format: an optional frame before the first stream header")
-        offset = len(data)
-        check(stream is None, "truncated: no end record")
-    except FormatError as error:
-        raise ValueError(f"{error} (offset {offset})") from error
-    return messages
+def decode(data: bytes, dictionary: bytes | None = None) -> list[bytes]:
+    """The messages of all streams of an archive. Any damage, also of the dictionary, raises ValueError."""
+    archive = Archive(data, None if dictionary is None else Dictionary(dictionary))
+    archive.read("")
+    return archive.messages
 
 
-def read_header(body: Bytes) -> None:
+class Archive:
+    def __init__(self, data: bytes, dictionary: Dictionary | None) -> None:
+        self.source = Bytes(data, "truncated: the data ends inside a frame")
+        self.dictionary = dictionary
+        self.messages: list[bytes] = []
+        self.streams: list[Stream] = []
+        self.stream: Stream | None = None  # the one that has begun and not ended
+
+    def read(self, where: str) -> None:
+        offset = 0
+        try:
+            check(self.source.left() > 0, "truncated: no data")
+            while self.source.left():
+                offset = self.source.at
+                self.read_frame()
+            offset = self.source.at
+            check(self.stream is None, "truncated: no end record")
+        except FormatError as error:
+            raise ValueError(f"{error} (offset {offset}{where})") from error
+
+    def read_frame(self) -> None:
+        kind, body = read_frame(self.source)
+        if kind == HEADER:
+            check(self.stream is None, "truncated: a stream begins, and the one before has no end record")
+            self.stream = Stream(read_header(Bytes(body, "format: stream header is too short"), self.dictionary))
+            self.streams.append(self.stream)
+        elif kind == BLOCK:
+            if self.stream is None:
+                raise FormatError("format: a block outside of a stream")
+            self.messages += read_block(self.stream, Bytes(body, "format: block is too short"))
+        elif kind == END_RECORD:
+            if self.stream is None:
+                raise FormatError("format: an end record outside of a stream")
+            read_end_record(self.stream, Bytes(body, "format: end record is too short"))
+            self.stream = None
+        else:
+            check(kind & 0x80 != 0, f"unsupported: frame type {kind:02X}")
+            check(len(self.streams) > 0, "format: an optional frame before the first stream header")
+
+    def taught(self) -> "State":
+        """What a restart group begins with if this archive is its dictionary."""
+        fine = len(self.streams) == 1 and self.streams[0].groups <= 1
+        if not fine:
+            raise ValueError("format: a dictionary is one stream of one restart group (offset 0 of the dictionary)")
+        state = self.streams[0].state
+        state.forget_traces()
+        return state
+
+
+def read_header(body: Bytes, dictionary: Dictionary | None) -> Dictionary | None:
+    """The dictionary with which the restart groups of the stream begin."""
     check(body.uint(1) == 1, "unsupported: format version")
-    check(body.uint(1) == 0, "unsupported: flags of the stream header")
+    flags = body.uint(1)
+    named = body.take(4) if flags & 1 else None
+    check(flags & ~1 == 0, "unsupported: flags of the stream header")
     if body.left():
         check(isinstance(read_fact(body, 0), dict), "format: the facts are not a map")
         check(body.left() == 0, "format: bytes behind the facts")
+    known = dictionary.id if dictionary else None
+    check(named in (None, known), f"unsupported: without the dictionary {(named or b'').hex()}")
+    return dictionary if named else None
+
+
+def read_end_record(stream: Stream, end: Bytes) -> None:
+    told = [end.varint() for _ in range(6)][:4]  # the last two are for readers that begin at the end
+    counted = [stream.blocks, stream.messages, stream.spans, stream.bytes]
+    check(end.left() == 0, "format: end record is too long")
+    check(told == counted, "format: blocks are missing")
+    check(stream.open is None, "format: the last part goes on")
 
 
 def read_fact(body: Bytes, depth: int) -> object:
@@ -206,8 +255,7 @@ def read_block(stream: Stream, body: Bytes) -> list[bytes]:
     flags = body.uint(1)
     check(flags & ~3 == 0, "unsupported: flags of the block")
     if flags & 1:
-        stream.state = State()
-        stream.group_blocks = stream.group_spans = stream.group_bytes = 0
+        stream.begin_group()
     else:
         chain = body.varint()
         check(chain >= 1 and chain == stream.group_blocks, "format: a block is missing")
@@ -589,7 +637,7 @@ class Path:
     length_costs: list[int] = field(default_factory=lambda: [0] * 4)
     grains: list[int] = field(default_factory=lambda: [0, 0])
     known: bool = False
-    met_in: object = None  # the block in which the clock was met last
+    met_in: int = 0  # the number of the block in which the clock was met last
 
 
 @dataclass(eq=False)
@@ -623,13 +671,13 @@ class State:
     """What lives as long as a restart group."""
 
     def __init__(self) -> None:
+        self.forget_traces()
+        self.blocks = 0  # also those of the dictionary
         self.contexts: dict[Name, Context] = {}
         self.shared: dict[tuple[int, int], Context] = {}
         self.size_of_contexts = 0
         self.recents: defaultdict[Name, Recent] = defaultdict(Recent)
         self.series: defaultdict[Name, Series] = defaultdict(Series)
-        self.memories: dict[Name, Atom] = {}
-        self.budget = 1 << 21
         self.strings = list(PRESET)
         self.skeletons: list[bytes] = []
         self.uuids: list[str] = []  # 32 digits each
@@ -644,13 +692,18 @@ class State:
         self.paths_of: list[list[Path]] = [[] for _ in range(5)]  # by kind
         self.known_paths: set[object] = set()
         self.valued_slots = 0
+        self.last_grains = [0, 0]
+        self.last_span_path = 0
+
+    def forget_traces(self) -> None:
+        """Empty what no dictionary leaves: all that is about single traces, and the budget."""
+        self.memories: dict[Name, Atom] = {}
         self.generators: list[Generator] = []
         self.processes: list[list[Generator]] = []  # the one that was not used for longest first
         self.extents = 0
-        self.last_grains = [0, 0]
         self.traces = [Trace(0, 0)]
         self.last_trace = self.traces[0]
-        self.last_span_path = 0
+        self.budget = 1 << 21
 
     def context(self, nibbles: int, bits: int, family: int, a: int, b: int, m: int = 16) -> Context:
         name = (family, a, b)
@@ -714,6 +767,7 @@ class Block:
         self.parts: list[tuple[bytes, bool]] = []
 
     def decode(self) -> "Block":
+        self.state.blocks += 1
         self.state.budget += 8 * self.size
         self.definitions()
         messages = self.messages()
@@ -1222,9 +1276,9 @@ class Block:
     # Times
 
     def read_grains(self, path: Path, n: int) -> None:
-        if path.met_in is self:
+        if path.met_in == self.state.blocks:
             return
-        path.met_in = self
+        path.met_in = self.state.blocks
         for i in range(n):
             guess = path.grains[i] if path.known else self.state.last_grains[i]
             grain = self.times.nibble(GRAIN, i, 2 * guess + path.known, m=10)

@@ -28,6 +28,7 @@ WORDS = {
 """The errors as FORMAT.md calls them."""
 
 good = pytest.mark.parametrize("name", sorted(path.stem for path in (GOLDEN / "good").glob("*.tzip")))
+taught = pytest.mark.parametrize("name", sorted(path.stem for path in (GOLDEN / "taught").glob("*.tzip")))
 refused = pytest.mark.parametrize("name", sorted(ERRORS))
 backends = pytest.mark.parametrize("backend", BACKENDS)
 
@@ -36,9 +37,9 @@ def data_of(name: str) -> bytes:
     return (GOLDEN / f"{name}.tzip").read_bytes()
 
 
-def messages_of(name: str) -> list[bytes]:
+def messages_of(name: str, folder: str = "good") -> list[bytes]:
     """The messages that were recorded beside a good file."""
-    source, messages = io.BytesIO((GOLDEN / f"good/{name}.messages").read_bytes()), []
+    source, messages = io.BytesIO((GOLDEN / f"{folder}/{name}.messages").read_bytes()), []
     while size := source.read(4):
         messages.append(source.read(int.from_bytes(size, "big")))
     return messages
@@ -61,6 +62,20 @@ def test_a_good_file_decodes_to_the_recorded_messages(name: str, backend: str) -
 @good
 def test_a_decoder_written_from_format_md_alone_reads_every_good_file(name: str) -> None:
     assert independent_decoder.decode(data_of(f"good/{name}")) == messages_of(name)
+
+
+@taught
+@backends
+def test_a_file_decodes_with_its_dictionary_to_the_recorded_messages(name: str, backend: str) -> None:
+    with running(backend):
+        dictionary = tracezip.Dictionary(data_of("good/dictionary"))
+        assert read(data_of(f"taught/{name}"), dictionary=dictionary) == Read(messages_of(name, "taught"), None)
+
+
+@taught
+def test_a_decoder_written_from_format_md_alone_reads_every_file_with_its_dictionary(name: str) -> None:
+    found = independent_decoder.decode(data_of(f"taught/{name}"), dictionary=data_of("good/dictionary"))
+    assert found == messages_of(name, "taught")
 
 
 @refused
@@ -98,12 +113,12 @@ def test_every_golden_file_has_a_sentence_and_every_sentence_a_file() -> None:
     on_disk = [path.relative_to(GOLDEN).with_suffix("") for path in GOLDEN.glob("*/*.tzip")]
     sentences = re.findall(r"^\| (\w+) \| [\d,]+ \| [A-Z].*\. \|$", (GOLDEN / "README.md").read_text(), re.MULTILINE)
     assert sorted(sentences) == sorted(path.name for path in on_disk)
-    assert {str(path) for path in on_disk if path.parts[0] != "good"} == set(ERRORS)
+    assert {str(path) for path in on_disk if path.parts[0] not in ("good", "taught")} == set(ERRORS)
     assert len(on_disk) >= 24
 
 
 def test_golden_files_are_small() -> None:
-    assert sum(path.stat().st_size for path in GOLDEN.rglob("*.tzip")) < 50_000
+    assert sum(path.stat().st_size for path in GOLDEN.rglob("*.tzip")) < 80_000
 
 
 def test_the_golden_files_use_every_section_and_both_ways_to_store_one() -> None:

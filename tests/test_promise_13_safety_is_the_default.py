@@ -26,7 +26,8 @@ def test_no_option_turns_a_check_off() -> None:
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    assert options == {"dictionary_threshold", "level", "metadata", "max_output_size", "skip_damage", "threads"}
+    changing_size_or_speed = {"dictionary", "dictionary_threshold", "level", "threads"}
+    assert options == changing_size_or_speed | {"metadata", "max_output_size", "skip_damage"}
 
 
 def test_python_without_assertions_checks_as_much() -> None:

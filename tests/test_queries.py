@@ -230,6 +230,17 @@ def test_messages_cut_over_blocks_are_whole(backend: str, monkeypatch: pytest.Mo
             assert in_any_order(read_spans(found)) == in_any_order(everything_of(naive(messages, ""), trace_id))
 
 
+def test_archives_with_a_dictionary_and_others_behind_each_other() -> None:
+    messages, file = some_messages(9, 0), io.BytesIO()
+    dictionary = tracezip.train_dictionary(messages)
+    for given in (None, dictionary, None):
+        with tracezip.open(file, "wb", dictionary=given) as writer:
+            for message in messages:
+                writer.write(message)
+    with tracezip.open(io.BytesIO(file.getvalue()), dictionary=dictionary) as reader:
+        assert in_order(reader.spans("duration > 0")) == in_order(naive(messages * 3, "duration > 0"))
+
+
 def test_what_is_no_otlp_has_no_spans() -> None:
     good = some_messages(1, 0)
     with tracezip.open(archive([b"\xff\xff", *good, b"{}", b""])) as reader:

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tracezip._info import info
     from tracezip.codec import Compressor, Decompressor, compress, decompress, is_tracezip, open
+    from tracezip.dictionary import Dictionary, train_dictionary
     from tracezip.errors import (
         ChecksumError,
         FormatError,
@@ -34,6 +35,7 @@ __all__ = [
     "ChecksumError",
     "Compressor",
     "Decompressor",
+    "Dictionary",
     "FormatError",
     "IdGenerator",
     "InputError",
@@ -52,11 +54,13 @@ __all__ = [
     "info",
     "is_tracezip",
     "open",
+    "train_dictionary",
 ]
 
 _HOMES = {
     "Compressor": "codec",
     "Decompressor": "codec",
+    "Dictionary": "dictionary",
     "IdGenerator": "otel.id_generator",
     "Reader": "reader",
     "SpanRetrievalTree": "srt",
@@ -66,6 +70,7 @@ _HOMES = {
     "info": "_info",
     "is_tracezip": "codec",
     "open": "codec",
+    "train_dictionary": "dictionary",
 }
 """Where each name is found when it is first asked for; all others are errors."""
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Protocol
+from typing import Protocol, Self
 
 VARIABLE = "TRACEZIP_BACKEND"
 _MODULES = {"native": "tracezip._native", "reference": "tracezip.reference"}
@@ -90,8 +90,11 @@ class BlockEncoder(BlockRows, Protocol):
     def summary(self) -> BlockSummary | None:
         """What was added, summed up; None if the meaning of some of it is not known. Before `encode`."""
 
-    def reset(self) -> None:
-        """Begins a restart group: all dictionaries are forgotten. Only with nothing pending."""
+    def reset(self, like: Self | None = None) -> None:
+        """Begins a restart group: all dictionaries are forgotten. Only with nothing pending.
+
+        like: an encoder with the same preset strings and nothing pending; what it knows is known to this one then.
+        """
 
     def statistics(self) -> dict[str, int]:
         """Counts of the restart group so far."""
@@ -132,8 +135,8 @@ class BlockDecoder(BlockRows, Protocol):
         """Of each part, the number of its resource spans, as uint32, and a byte: bit 0 is set if the part is not the
         bytes of its resource spans alone, bit 1 if it continues in the next part."""
 
-    def reset(self) -> None:
-        """Begins a restart group: all dictionaries are forgotten."""
+    def reset(self, like: Self | None = None) -> None:
+        """Begins a restart group: all dictionaries are forgotten. `like` as for an encoder."""
 
     def statistics(self) -> dict[str, int]:
         """Counts of the restart group so far, `spans` and `traces` among them."""

@@ -65,7 +65,7 @@ cdef extern from "encode.h" nogil:
     Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
     CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream)
     void encoder_free(CEncoder *e)
-    int encoder_reset(CEncoder *e)
+    int encoder_reset(CEncoder *e, const CEncoder *like)
     int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more, uint64_t most_spans, int *added)
     int encoder_plan_ids(CEncoder *e)
     int encoder_encode(CEncoder *e, Section *sections)
@@ -97,7 +97,7 @@ cdef extern from "decode.h" nogil:
         size_t n
     CDecoder *decoder_new(const Preset *preset)
     void decoder_free(CDecoder *d)
-    int decoder_reset(CDecoder *d)
+    int decoder_reset(CDecoder *d, const CDecoder *like)
     int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, const char **where)
     int decoder_measure(CDecoder *d, const char **where)
     int decoder_write(CDecoder *d, uint8_t *const *to, const char **where)
@@ -343,6 +343,7 @@ cdef class Encoder(_Rows):
     """
     cdef CEncoder *_c
     cdef _Preset _strings
+    cdef Encoder _like  # what this one knows may stand in the memory of that one
 
     def __cinit__(self, preset, uint32_t dictionary_threshold, uint32_t level, Encoder of_same_stream=None):
         self._strings = _preset(preset)
@@ -426,9 +427,14 @@ cdef class Encoder(_Rows):
             _narrow(&s.last_row),
         )
 
-    def reset(self):
+    def reset(self, Encoder like=None):
         self._alive()
-        self._check(encoder_reset(self._c), NULL)
+        if like is not None:
+            like._alive()
+            if like._strings is not self._strings:
+                raise ValueError("an encoder can only begin like one with the same preset strings")
+        self._check(encoder_reset(self._c, NULL if like is None else like._c), NULL)
+        self._like = like
 
     cdef uint64_t _count(self, int which) except? 0:
         cdef uint64_t counts[N_COUNTS]
@@ -468,6 +474,7 @@ cdef class Decoder(_Rows):
     cdef CDecoder *_c
     cdef _Preset _strings
     cdef bint _is_partial
+    cdef Decoder _like  # what this one knows may stand in the memory of that one
 
     def __cinit__(self, preset):
         self._strings = _preset(preset)
@@ -608,12 +615,16 @@ cdef class Decoder(_Rows):
             of[i] = (b.messages.v[i].prefix_n != 0 or b.messages.v[i].skip != 0) | b.messages.v[i].continues << 1
         return numbers.tobytes(), bytes(flags)
 
-    def reset(self):
+    def reset(self, Decoder like=None):
         self._is_partial = False
+        if like is not None:
+            like._alive()
+            if like._strings is not self._strings:
+                raise ValueError("a decoder can only begin like one with the same preset strings")
         if self._c == NULL:
             self._begin()
-        elif decoder_reset(self._c) != TZ_OK:
-            raise MemoryError("no memory for a decoder")
+        self._check(decoder_reset(self._c, NULL if like is None else like._c), b"memory")
+        self._like = like
 
     def statistics(self):
         cdef uint64_t counts[N_COUNTS]

@@ -58,15 +58,15 @@ class Block(NamedTuple):
     """For each, its size before zstd; None if it was not compressed."""
 
 
-def pack_block(header: BlockHeader, sections: Sequence[bytes], zstd: ZstdStage) -> bytes:
-    """The body of a block frame. Empty sections at the end are left out."""
+def pack_block(header: BlockHeader, sections: Sequence[bytes], zstd: ZstdStage) -> list[bytes]:
+    """The body of a block frame, in pieces. Empty sections at the end are left out."""
     flags = (0 if header.chain else _RESTART) | (_CONTINUED if header.continued else 0)
     out = [bytes([flags]), pack_varint(header.chain) if header.chain else b""]
     out.append(pack_varints(header.n_parts, header.n_spans, header.n_bytes))
     out.append(header.checksum.to_bytes(4, "little"))
     n_sections = max((i + 1 for i, section in enumerate(sections) if section), default=0)
     entries, stored = zstd.pack(sections[:n_sections], header.n_bytes)
-    return b"".join([*out, pack_varint(n_sections), *entries, *stored])
+    return [*out, pack_varint(n_sections), *entries, *stored]
 
 
 def read_block(body: memoryview) -> Block:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any, BinaryIO, Literal, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
 
 from tracezip.container import MAGIC, peek_frame
 from tracezip.convert import to_otlp
@@ -16,32 +16,44 @@ from tracezip.source import Source
 from tracezip.stream import StreamDecoder, StreamEncoder
 from tracezip.writer import Writer
 
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
+
 _MODES = {"r": "r", "rb": "r", "w": "w", "wb": "w", "a": "a", "ab": "a", "x": "x", "xb": "x"}
 
 
 def compress(
-    trace: Any, level: int = DEFAULT_LEVEL, *, dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD
+    trace: Any,
+    level: int = DEFAULT_LEVEL,
+    *,
+    dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD,
+    dictionary: Dictionary | None = None,
 ) -> bytes:
     """The trace as one small archive, from which `decompress` makes the same OTLP bytes.
 
     trace: OTLP protobuf bytes (any bytes: they are never validated), a protobuf message, OTLP/JSON (dict or str), or a
     sequence of the SDK's ReadableSpan. level: 1 (fastest) to 9 (smallest). dictionary_threshold: strings seen so often
-    go into the dictionary. Raises InputError.
+    go into the dictionary of the archive. dictionary: of `train_dictionary`, for small traces; it is needed again to
+    decompress. Raises InputError.
     """
     message = to_otlp(trace)
-    stream = StreamEncoder(level, dictionary_threshold)
+    stream = StreamEncoder(level, dictionary_threshold, dictionary=dictionary)
     return b"".join([stream.header, *stream.add(message), stream.end()])
 
 
 def decompress(
-    data: bytes | bytearray | memoryview, *, max_output_size: int | None = DEFAULT_MAX_OUTPUT_BYTES
+    data: bytes | bytearray | memoryview,
+    *,
+    max_output_size: int | None = DEFAULT_MAX_OUTPUT_BYTES,
+    dictionary: Dictionary | None = None,
 ) -> bytes:
     """The OTLP protobuf bytes of an archive: all its messages, which concatenated are one.
 
-    Raises FormatError if the data is damaged or no archive (TruncatedError if it is cut short), UnsupportedError if it
-    needs a newer version, and LimitError before more than `max_output_size` bytes are made; None is no limit.
+    dictionary: the one it was compressed with, if with any. Raises FormatError if the data is damaged or no archive
+    (TruncatedError if it is cut short), UnsupportedError if it needs a newer version or another dictionary, and
+    LimitError before more than `max_output_size` bytes are made; None is no limit.
     """
-    return b"".join(Reader(_stream_of(data), max_output_size=max_output_size))
+    return b"".join(Reader(_stream_of(data), max_output_size=max_output_size, dictionary=dictionary))
 
 
 def is_tracezip(data: bytes | bytearray | memoryview) -> bool:
@@ -51,7 +63,12 @@ def is_tracezip(data: bytes | bytearray | memoryview) -> bool:
 
 @overload
 def open(
-    file: Any, mode: Literal["r", "rb"] = "rb", *, max_output_size: int | None = None, skip_damage: bool = False
+    file: Any,
+    mode: Literal["r", "rb"] = "rb",
+    *,
+    max_output_size: int | None = None,
+    skip_damage: bool = False,
+    dictionary: Dictionary | None = None,
 ) -> Reader: ...
 
 
@@ -64,6 +81,7 @@ def open(
     dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD,
     metadata: Mapping[str, Any] | None = None,
     threads: int = 1,
+    dictionary: Dictionary | None = None,
 ) -> Writer: ...
 
 
@@ -77,22 +95,30 @@ def open(
     threads: int = 1,
     max_output_size: int | None = None,
     skip_damage: bool = False,
+    dictionary: Dictionary | None = None,
 ) -> Reader | Writer:
     """An archive to read ("rb") or to write ("wb" anew, "xb" only if there is none, "ab" behind what is there).
 
     file: a path, or a binary file object, of which only `read`, or `write` and if it is there `flush`, is needed. "ab"
     of a file object writes a stream where it stands. For writing: `level` and `dictionary_threshold` as for `compress`;
     `metadata`, a small dict of plain values kept in the file; `threads`, how many blocks are compressed at a time (the
-    file is the same). For reading: `max_output_size` in bytes (None: no limit);
-    `skip_damage` reads on behind damaged parts. Raises TracezipError, and OSError as it comes from the file.
+    file is the same). For reading: `max_output_size` in bytes (None: no limit); `skip_damage` reads on behind damaged
+    parts. For both: `dictionary`, of `train_dictionary`, which makes a difference to small files only. Raises
+    TracezipError, and OSError as it comes from the file.
     """
     chosen = _MODES.get(mode)
     if chosen is None:
         raise InputError(f"the mode is {mode!r}, it must be one of {', '.join(_MODES)}", code="argument")
     if chosen == "r":
-        return Reader(file, max_output_size=max_output_size, skip_damage=skip_damage)
+        return Reader(file, max_output_size=max_output_size, skip_damage=skip_damage, dictionary=dictionary)
     return Writer(
-        file, chosen, level=level, dictionary_threshold=dictionary_threshold, metadata=metadata, threads=threads
+        file,
+        chosen,
+        level=level,
+        dictionary_threshold=dictionary_threshold,
+        metadata=metadata,
+        threads=threads,
+        dictionary=dictionary,
     )
 
 
@@ -100,11 +126,18 @@ class Compressor:
     """Compresses traces one after the other; each one builds on those before it and costs less.
 
     What the calls return is, concatenated, an archive. A receiver gives it to a `Decompressor`, call by call, in order.
+    With a `dictionary` of `train_dictionary` the first calls are small already.
     """
 
-    def __init__(self, level: int = DEFAULT_LEVEL, *, dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD) -> None:
+    def __init__(
+        self,
+        level: int = DEFAULT_LEVEL,
+        *,
+        dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD,
+        dictionary: Dictionary | None = None,
+    ) -> None:
         self._guard = Guard("compressor")
-        self._stream = StreamEncoder(level, dictionary_threshold, chained=True)
+        self._stream = StreamEncoder(level, dictionary_threshold, chained=True, dictionary=dictionary)
         self._header = self._stream.header
 
     def compress(self, trace: Any) -> bytes:
@@ -128,9 +161,11 @@ class Compressor:
 class Decompressor:
     """Takes what a `Compressor` returned, call by call, in order. Limits each call's output to `max_output_size`."""
 
-    def __init__(self, *, max_output_size: int | None = DEFAULT_MAX_OUTPUT_BYTES) -> None:
+    def __init__(
+        self, *, max_output_size: int | None = DEFAULT_MAX_OUTPUT_BYTES, dictionary: Dictionary | None = None
+    ) -> None:
         self._guard = Guard("decompressor")
-        self._decoder = StreamDecoder(max_output_size)
+        self._decoder = StreamDecoder(max_output_size, dictionary=dictionary)
         self._n_bytes = 0  # taken so far
 
     def decompress(self, frame: bytes | bytearray | memoryview) -> bytes:

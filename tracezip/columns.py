@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracezip import _backend, limits
+from tracezip.begin import preset
 from tracezip.convert import to_otlp
 from tracezip.convert.wire import read_length, read_tag, skip_value
-from tracezip.stream import preset
 
 _LENGTH_DELIMITED = 2
 _RESOURCE_SPANS, _SCOPE_SPANS, _SPANS, _EVENTS, _LINKS = 0x0A, 0x12, 0x12, 0x5A, 0x6A

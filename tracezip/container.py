@@ -7,6 +7,7 @@ The checksum is the low half of XXH3-64 over type, length and body.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -56,14 +57,14 @@ def checksum_of(*parts: bytes | memoryview) -> int:
     return state.intdigest() & 0xFFFFFFFF
 
 
-def pack_frame(kind: int, body: bytes) -> bytes:
+def pack_frame(kind: int, *body: bytes) -> bytes:
+    """The frame of a body, which is given in one piece or in several."""
     limit = _MAX_BODY_BYTES.get(kind, limits.MAX_FRAME_BYTES)
-    if len(body) > limit:
-        raise LimitError(
-            f"a frame of {len(body)} bytes cannot be written, the limit is {limit}: write smaller messages"
-        )
-    checked = bytes([kind]) + pack_varint(len(body)) + body
-    return MARKER + checked + checksum_of(checked).to_bytes(CHECKSUM_BYTES, "little")
+    n_body = sum(map(len, body))
+    if n_body > limit:
+        raise LimitError(f"a frame of {n_body} bytes cannot be written, the limit is {limit}: write smaller messages")
+    checked = bytes([kind]) + pack_varint(n_body), *body
+    return b"".join([MARKER, *checked, checksum_of(*checked).to_bytes(CHECKSUM_BYTES, "little")])
 
 
 def read_head(head: bytes, offset: int) -> tuple[int, int, int]:
@@ -112,6 +113,14 @@ def peek_frame(source: Source) -> Frame | None:
     return Frame(kind, data[n_head:-CHECKSUM_BYTES], offset, n_bytes)
 
 
+def frame_of(data: bytes, offset: int = 0) -> Frame:
+    """The frame that begins with these bytes, which stand at `offset`. Raises as peek_frame, and if there are none."""
+    frame = peek_frame(Source(io.BytesIO(data), offset))
+    if frame is None:
+        raise cut_off(offset)
+    return frame
+
+
 def read_frame(source: Source) -> Frame | None:
     """The next frame; None at the end. After an error the position is still before the bad frame."""
     frame = peek_frame(source)
@@ -128,12 +137,23 @@ def cut_off(offset: int) -> TruncatedError:
     )
 
 
+_HAS_DICTIONARY = 1
+DICTIONARY_ID_BYTES = 4
+
+
 # --- stream header ----------------------------------------------------------------------------------------------------
 
 
-def pack_header(facts: Mapping[str, Any]) -> bytes:
+class StreamHeader(NamedTuple):
+    dictionary: bytes | None
+    """The 4 bytes that name the dictionary with which restart groups begin."""
+    facts: dict[str, Any]
+    """What the stream says of itself; unknown keys are for later versions and are kept."""
+
+
+def pack_header(facts: Mapping[str, Any], dictionary: bytes | None = None) -> bytes:
     """The frame that begins a stream. Raises InputError for what cannot be stored as metadata."""
-    body = bytes([limits.FORMAT_VERSION, 0])
+    body = bytes([limits.FORMAT_VERSION]) + (bytes([_HAS_DICTIONARY]) + dictionary if dictionary else b"\0")
     if facts:
         _check_plain(facts, 0, InputError)
         body += _packed(facts)
@@ -149,8 +169,7 @@ def _packed(facts: Mapping[str, Any]) -> bytes:
         raise InputError(f"metadata cannot be stored as MessagePack: {error}") from error
 
 
-def read_header(frame: Frame) -> dict[str, Any]:
-    """What a stream says of itself; unknown keys are for later versions and are kept."""
+def read_header(frame: Frame) -> StreamHeader:
     body = frame.body
     if body and body[0] != limits.FORMAT_VERSION:
         raise UnsupportedError(
@@ -158,14 +177,15 @@ def read_header(frame: Frame) -> dict[str, Any]:
             f"this tracezip reads {limits.FORMAT_VERSION}: upgrade tracezip",
             offset=frame.offset,
         )
-    if len(body) < 2:
+    at = 2 + (DICTIONARY_ID_BYTES if len(body) > 1 and body[1] & _HAS_DICTIONARY else 0)
+    if len(body) < at:
         raise FormatError(f"the stream header at byte {frame.offset} is too short: damaged", offset=frame.offset)
-    if body[1]:
+    if body[1] & ~_HAS_DICTIONARY:
         raise UnsupportedError(
             f"the stream at byte {frame.offset} uses parts that this tracezip does not know: upgrade tracezip",
             offset=frame.offset,
         )
-    return _unpacked(bytes(body[2:]), frame.offset) if len(body) > 2 else {}
+    return StreamHeader(bytes(body[2:at]) or None, _unpacked(bytes(body[at:]), frame.offset) if len(body) > at else {})
 
 
 def _unpacked(data: bytes, offset: int) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Lane:
     def write(self, header: BlockHeader) -> WrittenBlock:
         """What was added to the encoder, as a frame."""
         summary = self.encoder.summary() if self._sums_up else None
-        return WrittenBlock(header, pack_frame(BLOCK, pack_block(header, self.encoder.encode(), self._zstd)), summary)
+        return WrittenBlock(header, pack_frame(BLOCK, *pack_block(header, self.encoder.encode(), self._zstd)), summary)
 
 
 class Lanes:

@@ -1,12 +1,30 @@
-"""Lays the frames of a stream one after the other, the index among them, and knows where they stand."""
+"""How a stream is laid out: when a block is full, where its frames stand, and the index among them."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from tracezip import limits
 from tracezip.container import EndRecord, Totals, pack_end
+from tracezip.index.units import Unit
 from tracezip.index.writing import Indexer
 from tracezip.lanes import WrittenBlock
+
+
+class FullBlock(NamedTuple):
+    """What a block holds when it is written, or at most."""
+
+    n_spans: int
+    n_bytes: int
+    n_rows: int
+
+
+def full_block(level: int) -> FullBlock:
+    if level >= limits.LARGE_BLOCKS_LEVEL:
+        return FullBlock(limits.LARGE_BLOCK_SPANS, limits.LARGE_BLOCK_BYTES, limits.LARGE_BLOCK_ROWS)
+    return FullBlock(limits.BLOCK_SPANS, limits.BLOCK_BYTES, limits.BLOCK_ROWS)
 
 
 class Layout:
@@ -19,6 +37,17 @@ class Layout:
     def blocks(self, blocks: Iterable[WrittenBlock]) -> bytes:
         """The frames of blocks, in their order, with index frames where they belong."""
         return b"".join([self._block(block) for block in blocks])
+
+    def copied(self, frames: bytes, unit: Unit) -> bytes:
+        """The blocks of a unit that stood elsewhere."""
+        if self._indexer is None:
+            self._n_bytes += len(frames)
+            return frames
+        index = self._indexer.before_unit(self._n_bytes)
+        self._n_bytes += len(index)
+        self._indexer.add_unit(dataclasses.replace(unit, offset=self._n_bytes))
+        self._n_bytes += len(frames)
+        return index + frames
 
     def end(self, totals: Totals) -> bytes:
         """What stands behind all blocks."""

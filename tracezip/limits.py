@@ -64,6 +64,8 @@ MIN_ZSTD_INPUT_BYTES = 16
 """Shorter sections are stored as they are."""
 DEFAULT_DICTIONARY_THRESHOLD = 2
 MAX_DICTIONARY_THRESHOLD = (1 << 31) - 1
+DICTIONARY_SPANS = 1 << 12
+"""As many are learned by a dictionary."""
 MAX_THREADS = 64
 """Blocks that are compressed at a time; each costs the memory of a block."""
 BLOCK_SPANS = 1 << 14

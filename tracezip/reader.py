@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracezip.container import Frame, peek_frame
 from tracezip.errors import FormatError, LimitError, UsageError
@@ -16,6 +16,9 @@ from tracezip.queryable import Queryable
 from tracezip.recover import Damage, resync
 from tracezip.source import Source, is_path
 from tracezip.stream import OUTPUT_LIMIT, StreamDecoder
+
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
 
 
 class Reader(Queryable, Iterator[bytes]):
@@ -27,16 +30,23 @@ class Reader(Queryable, Iterator[bytes]):
     queries, also at the end of the messages.
     """
 
-    def __init__(self, file: Any, *, max_output_size: int | None = None, skip_damage: bool = False) -> None:
+    def __init__(
+        self,
+        file: Any,
+        *,
+        max_output_size: int | None = None,
+        skip_damage: bool = False,
+        dictionary: Dictionary | None = None,
+    ) -> None:
         self._guard = Guard("reader")
-        self._decoder = StreamDecoder(max_output_size)
+        self._decoder = StreamDecoder(max_output_size, dictionary=dictionary)
         self._file: io.BufferedReader | None = None
         self.damages: list[Damage] = []
         """What was passed over, with `skip_damage`."""
         self._skips_damage = skip_damage
         self._messages: deque[bytes] = deque()
         self._at_end = False
-        self._given = file
+        self._given, self._dictionary = file, dictionary
         if is_path(file):
             file = self._file = open(os.fspath(file), "rb")  # noqa: SIM115  (closed with the reader)
         try:
@@ -69,10 +79,10 @@ class Reader(Queryable, Iterator[bytes]):
         self._close_file()
         self._close_archive()
 
-    def _queried(self) -> tuple[Any, list[Damage] | None]:
+    def _queried(self) -> tuple[Any, list[Damage] | None, Dictionary | None]:
         if self._guard.is_over:
             raise UsageError("this reader is closed; open the file again")
-        return self._given, self.damages if self._skips_damage else None
+        return self._given, self.damages if self._skips_damage else None, self._dictionary
 
     def _next_message(self) -> bytes | None:
         try:

@@ -25,14 +25,9 @@ class Part(NamedTuple):
     prefix: bytes = b""
     skip: int = 0
     continues: bool = False
-    n_spans: int | None = None
-    """No less than its spans; None if nobody has counted them."""
-
-    def fits(self, n_spans: int) -> bool:
-        """Whether it has no more spans than this."""
-        if self.n_spans is not None:
-            return self.n_spans <= n_spans
-        return len(self.message) // 2 <= n_spans or _backend.count_spans(self.message, 0) <= n_spans
+    is_counted: bool = False
+    """It has no more spans than a restart group may have. Of other parts nobody knows: most are small, and those that
+    are not are seen when they are parsed."""
 
     @property
     def n_bytes(self) -> int:
@@ -43,35 +38,45 @@ class Part(NamedTuple):
 def split(message: bytes) -> Iterator[Part]:
     """The parts of a message, at least one; a message that is not too large is one part."""
     if len(message) <= limits.PART_BYTES:
-        # A span takes two bytes at least: few messages need to be counted.
-        n_spans = _backend.count_spans(message, 0) if len(message) // 2 > limits.MAX_GROUP_SPANS else None
-        if (n_spans or 0) <= limits.MAX_GROUP_SPANS:
-            yield Part(message, n_spans=n_spans)
-            return
-    parts = _Cutter(message).parts()
+        return iter([Part(message)])
+    return _joined(_Cutter(message).parts(), continues=False)
+
+
+def cut(part: Part) -> Iterator[Part]:
+    """The parts of a part that has too many spans for a restart group."""
+    return _joined(_Cutter(bytes(part.message), part.prefix).counted_parts(), continues=part.continues)
+
+
+def _joined(parts: Iterator[Part], *, continues: bool) -> Iterator[Part]:
+    """All but the last one go on in the next."""
     last = next(parts)
     for part in parts:
         yield last._replace(continues=True)
         last = part
-    yield last
+    yield last._replace(continues=continues)
 
 
 class _Cutter:
     """Walks one message, outermost level first. `_prefix` is what has been passed and is not yet in a part."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, prefix: bytes = b"") -> None:
         self._data = data
-        self._prefix = b""
+        self._prefix = prefix
 
     def parts(self) -> Iterator[Part]:
+        """Runs of ResourceSpans as they are, what is larger than a part cut."""
         view = memoryview(self._data)
         for start, stop in self._runs():
-            run = view[start:stop]
-            n_spans = _backend.count_spans(run, 0)
-            if len(run) <= limits.PART_BYTES and n_spans <= limits.MAX_GROUP_SPANS:
-                yield self._part(run, 0, n_spans)
+            if stop - start <= limits.PART_BYTES:
+                yield self._part(view[start:stop], 0)._replace(is_counted=False)
             else:
                 yield from self._cut(start, stop, ())
+        if self._prefix:
+            yield self._part(b"", 0)
+
+    def counted_parts(self) -> Iterator[Part]:
+        """All cut by what can be walked, so that no part has too many spans."""
+        yield from self._cut(0, len(self._data), ())
         if self._prefix:
             yield self._part(b"", 0)
 
@@ -150,16 +155,16 @@ class _Cutter:
         for level in range(len(contexts), 0, -1):
             message = before[level - 1] + message
             message = pack_varint(UNIT[level - 1]) + pack_varint(len(message)) + message
-        yield self._part(message, len(message) - len(content), region.n_spans)
+        yield self._part(message, len(message) - len(content))
 
     def _raw(self, start: int, stop: int) -> Iterator[Part]:
         for at in range(start, stop, limits.PART_BYTES):
             self._prefix += self._data[at : min(at + limits.PART_BYTES, stop)]
             yield self._part(b"", 0)
 
-    def _part(self, message: bytes | memoryview, skip: int, n_spans: int = 0) -> Part:
+    def _part(self, message: bytes | memoryview, skip: int) -> Part:
         prefix, self._prefix = self._prefix, b""
-        return Part(message, prefix, skip, n_spans=n_spans)
+        return Part(message, prefix, skip, is_counted=True)
 
 
 class _Region:

@@ -19,11 +19,12 @@ import xxhash
 
 from tracezip import _backend, limits
 from tracezip._backend import BlockEncoder
+from tracezip.begin import preset
 from tracezip.block import SECTIONS, BlockHeader, UnzstdStage, ZstdStage, pack_block, read_block
 from tracezip.container import checksum_of
 from tracezip.errors import ChecksumError, InputError, LimitError
 from tracezip.guard import Guard
-from tracezip.stream import checked_option, preset
+from tracezip.stream import checked_option
 from tracezip.varint import pack_varint
 from tracezip.walk import UNIT, fields
 
@@ -311,7 +312,7 @@ class _Blocks:
             return
         n_spans, checksum = self._encoder.n_spans, self._hash.intdigest() & 0xFFFFFFFF
         header = BlockHeader(self._chain, False, len(self._pending), n_spans, self._n_bytes, checksum)
-        body = pack_block(header, self._encoder.encode(), self._zstd)
+        body = b"".join(pack_block(header, self._encoder.encode(), self._zstd))
         self._section_bytes.update(_section_bytes(body))
         self._sealed.append(_Sealed(self._n_sealed, self._chain, body))
         self._n_sealed += len(self._pending)

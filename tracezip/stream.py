@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import operator
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from importlib import resources
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from tracezip import _backend, limits
+from tracezip.begin import decoder_to_begin_like, preset
 from tracezip.block import SECTIONS, Block, BlockHeader, UnzstdStage, read_block
 from tracezip.container import (
     BLOCK,
@@ -36,19 +35,16 @@ from tracezip.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from tracezip.index.units import Unit
 from tracezip.lanes import Lanes
-from tracezip.layout import Layout
-from tracezip.split import Part, split
+from tracezip.layout import Layout, full_block
+from tracezip.split import Part, cut, split
+
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
 
 OUTPUT_LIMIT = "output-limit"
 """The code of the LimitError for more output than the caller allows, which is no damage."""
-
-
-@functools.cache
-def preset() -> tuple[bytes, ...]:
-    """The strings every dictionary begins with, those of format version 1."""
-    text = resources.files("tracezip").joinpath("_preset.txt").read_bytes()
-    return tuple(text.split(b"\n")[:-1])
 
 
 def checked_option(name: str, value: object, low: int, high: int) -> int:
@@ -60,20 +56,6 @@ def checked_option(name: str, value: object, low: int, high: int) -> int:
     if not low <= number <= high:
         raise InputError(f"{name} must be from {low} to {high}, not {number}", code="argument")
     return number
-
-
-class _FullBlock(NamedTuple):
-    """What a block holds when it is written, or at most."""
-
-    n_spans: int
-    n_bytes: int
-    n_rows: int
-
-
-def _full_block(level: int) -> _FullBlock:
-    if level >= limits.LARGE_BLOCKS_LEVEL:
-        return _FullBlock(limits.LARGE_BLOCK_SPANS, limits.LARGE_BLOCK_BYTES, limits.LARGE_BLOCK_ROWS)
-    return _FullBlock(limits.BLOCK_SPANS, limits.BLOCK_BYTES, limits.BLOCK_ROWS)
 
 
 class StreamEncoder:
@@ -88,17 +70,19 @@ class StreamEncoder:
         chained: bool = False,
         indexed: bool = False,
         threads: int = 1,
+        dictionary: Dictionary | None = None,
     ) -> None:
         level = checked_option("level", level, limits.MIN_LEVEL, limits.MAX_LEVEL)
         threshold = checked_option("dictionary_threshold", dictionary_threshold, 1, limits.MAX_DICTIONARY_THRESHOLD)
-        self.header = pack_header(facts or {})
+        self.header = pack_header(facts or {}, dictionary.id if dictionary else None)
         """The frame that stands before all others."""
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
-        self._full = _full_block(level)
+        self._full = full_block(level)
         self._lanes = Lanes(
             lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads, sums_up=indexed
         )
         self._layout = Layout(len(self.header), indexed=indexed)
+        self._like = dictionary.encoder if dictionary else None
         self._chained = chained
         self._totals = Totals()
         self._n_parts = 0  # pending, as are the next two
@@ -124,10 +108,7 @@ class StreamEncoder:
                 yield self._end_block()
         else:
             for part in split(message):
-                yield from self._make_room(part)
-                self._add_part(part)
-                if self._is_full():
-                    yield self._end_block()
+                yield from self._add_with_room(part)
         self._totals.n_messages += 1
 
     def flush(self) -> bytes:
@@ -137,6 +118,16 @@ class StreamEncoder:
     def end(self) -> bytes:
         """The frames of what is pending, and the end record."""
         return self.flush() + self._layout.end(self._totals)
+
+    def copy(self, frames: bytes, unit: Unit, totals: Totals) -> bytes:
+        """The frames of what is pending, and of a unit of another archive, whose blocks hold `totals`, as it stands."""
+        flushed = self.flush()
+        self._totals.add(totals.n_blocks, totals.n_messages, totals.n_spans, totals.n_bytes)
+        return flushed + self._layout.copied(frames, unit)
+
+    def count_messages(self, n_messages: int) -> None:
+        """So many messages end in what was copied."""
+        self._totals.n_messages += n_messages
 
     def close(self) -> None:
         """Lets the threads go; what was not given out is lost."""
@@ -178,19 +169,25 @@ class StreamEncoder:
     def _n_free_spans(self) -> int:
         return limits.MAX_GROUP_SPANS - self._n_group_spans - self._encoder.n_spans
 
-    def _make_room(self, part: Part) -> Iterator[bytes]:
-        """Ends the block if the part would not fit into it, and the restart group if it would not fit into that."""
+    def _add_with_room(self, part: Part) -> Iterator[bytes]:
+        """Adds a part; before it ends the block if the part would not fit into it, and likewise the restart group."""
         if self._overflows_block(part.n_bytes):
             yield self._end_block()
-        if self._overflows_group(part.n_bytes) or not part.fits(self._n_free_spans()):
+        if self._overflows_group(part.n_bytes) or not self._add_part(part, self._n_free_spans()):
             yield self._end_block()
             self._new_group()
+            if not self._add_part(part, sys.maxsize if part.is_counted else limits.MAX_GROUP_SPANS):
+                for smaller in cut(part):
+                    yield from self._add_with_room(smaller)
+        if self._is_full():
+            yield self._end_block()
 
     def _new_group(self) -> None:
-        self._encoder.reset()
+        self._encoder.reset(self._like)
         self._chain = self._n_group_spans = self._n_group_bytes = 0
 
-    def _add_part(self, part: Part, most_spans: int = sys.maxsize) -> bool:
+    def _add_part(self, part: Part, most_spans: int) -> bool:
+        """False, and nothing is added, if it has more spans than that."""
         if not self._encoder.add(part.message, part.prefix, part.skip, part.continues, most_spans):
             return False
         self._hash.update(part.prefix)
@@ -220,13 +217,17 @@ class StreamEncoder:
 class StreamDecoder:
     """Frames in, messages out: any number of streams, one after the other."""
 
-    def __init__(self, max_output_size: int | None, *, counts_traces: bool = False) -> None:
+    def __init__(
+        self, max_output_size: int | None, *, counts_traces: bool = False, dictionary: Dictionary | None = None
+    ) -> None:
         if max_output_size is not None:
             checked_option("max_output_size", max_output_size, 0, sys.maxsize)
         self._max_output_bytes = max_output_size
         self._n_output_before = 0
         self._counts_traces = counts_traces
-        self._decoder = _backend.Decoder(preset())
+        self.decoder = _backend.Decoder(preset())
+        self._dictionary = dictionary
+        self._like: _backend.BlockDecoder | None = None  # what the restart groups of the stream at hand begin like
         self._unzstd = UnzstdStage()
         self.facts: dict[str, Any] | None = None
         """What the header of the first stream says; None before it is read."""
@@ -307,9 +308,10 @@ class StreamDecoder:
             self._in_stream = False
             self.frame_may_be_good = True
             raise self._no_end(frame.offset)
-        facts = read_header(frame)
+        header = read_header(frame)
+        self._like = decoder_to_begin_like(header.dictionary, self._dictionary)
         if self.facts is None:
-            self.facts = facts
+            self.facts = header.facts
         self.n_streams += 1
         self._in_stream = True
         self._is_damaged = self._may_be_rest = False
@@ -335,15 +337,15 @@ class StreamDecoder:
         self._check_place(header)
         self._check_output(header.n_bytes)
         if not header.chain:
-            self._decoder.reset()
+            self.decoder.reset(self._like)
         n_begun = sum(map(len, self._unfinished))
         is_rest = header.continued and not self._unfinished
-        messages, n_parts, goes_on = self._decoder.decode_messages(
+        messages, n_parts, goes_on = self.decoder.decode_messages(
             self._unzstd.sections(block), header.n_bytes, self._unfinished
         )
         if n_parts != header.n_parts:
             raise FormatError(f"the block has {n_parts} parts and not the {header.n_parts} that it says")
-        n_spans = self._decoder.statistics()["spans"]
+        n_spans = self.decoder.statistics()["spans"]
         if n_spans != header.n_spans:
             raise FormatError(f"the block has {n_spans} spans and not the {header.n_spans} that it says")
         if checksum_of(memoryview(messages[0])[n_begun:], *messages[1:]) != header.checksum:
@@ -392,6 +394,6 @@ class StreamDecoder:
         for name, data in zip(SECTIONS, block.stored, strict=False):
             self.section_bytes[name] += len(data)
         if self._counts_traces:
-            n_traces = self._decoder.statistics()["traces"]
+            n_traces = self.decoder.statistics()["traces"]
             self.n_traces += n_traces - self._n_group_traces
             self._n_group_traces = n_traces

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zstandard
 
@@ -16,6 +16,9 @@ from tracezip.errors import InputError, TracezipError
 from tracezip.guard import Guard
 from tracezip.sink import Sink
 from tracezip.stream import StreamEncoder
+
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
 
 
 class Writer:
@@ -35,10 +38,13 @@ class Writer:
         dictionary_threshold: int,
         metadata: Mapping[str, Any] | None,
         threads: int = 1,
+        dictionary: Dictionary | None = None,
     ) -> None:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
-        self._stream = StreamEncoder(level, dictionary_threshold, _facts(metadata), indexed=True, threads=threads)
+        self._stream = StreamEncoder(
+            level, dictionary_threshold, stream_facts(metadata), indexed=True, threads=threads, dictionary=dictionary
+        )
         self._sink = Sink(file, mode)
         self._header = self._stream.header  # written with the first frame: an unused writer leaves an archive as it is
 
@@ -140,7 +146,7 @@ class Writer:
         warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
 
-def _facts(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def stream_facts(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """What the header says: which versions wrote it, and what the caller wants to be known."""
     facts: dict[str, Any] = {"writer": {"tracezip": __version__, "libzstd": ".".join(map(str, zstandard.ZSTD_VERSION))}}
     if metadata is None:

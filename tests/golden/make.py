@@ -63,12 +63,14 @@ Made by `make.py` from readable recipes; never by a test, and never to make a te
 ever.
 
 - `good/NAME.tzip` decodes to the messages of `good/NAME.messages`, each behind its length (4 bytes, big-endian).
+- `taught/NAME.tzip` does likewise, with `good/dictionary.tzip` as its dictionary.
 - `bad/NAME.tzip` and `unsupported/NAME.tzip` end in the error that `errors.json` names: its class, its code, and the
   offset of the frame at fault.
 """
 
 TITLES = {
     "good": "Good: what is read",
+    "taught": "Taught: what is read with a dictionary",
     "bad": "Bad: what is refused",
     "unsupported": "Unsupported: what a newer version may read",
 }
@@ -371,6 +373,40 @@ def unknown_facts() -> Good:
     return Good(MESSAGES[:2], pack([Frame(HEADER, body, 0, 0), *list(frames(archive(MESSAGES[:2])))[1:]]))
 
 
+@into("good")
+def dictionary() -> Good:
+    """A dictionary, which is an archive too: twenty generated messages in one block, some of them unusual."""
+    maker = Maker(11, oddity=3)
+    contents = [*MESSAGES, *(maker.message() for _ in range(20))]
+    return Good(contents, archive(contents, flush=False))
+
+
+# --- taught -----------------------------------------------------------------------------------------------------------
+
+
+@into("taught")
+def messages_like_the_samples() -> Good:
+    """Messages like those of the dictionary, and one of them again, in blocks that stand alone."""
+    maker = Maker(11, oddity=3)
+    contents = [*[maker.message() for _ in range(26)][20:], MESSAGES[1]]
+    return Good(contents, archive(contents, dictionary=tracezip.Dictionary(dictionary().data)))
+
+
+@into("taught")
+def stream_that_begins_taught() -> Good:
+    """Two restart groups of blocks that build on each other; both begin with the dictionary."""
+    taught = tracezip.Dictionary(dictionary().data)
+    with mock.patch.object(limits, "MAX_GROUP_BLOCKS", 3):
+        return Good(MESSAGES, b"".join(chained(dictionary=taught)))
+
+
+@into("taught")
+def with_and_without() -> Good:
+    """Two archives one after the other, of which only the second needs the dictionary."""
+    taught = tracezip.Dictionary(dictionary().data)
+    return Good(MESSAGES[:2], tracezip.compress(MESSAGES[0]) + tracezip.compress(MESSAGES[1], dictionary=taught))
+
+
 # --- bad --------------------------------------------------------------------------------------------------------------
 
 PARTS = list(frames(archive(MESSAGES[:3])))
@@ -551,7 +587,14 @@ def later_version() -> Bad:
 @into("unsupported")
 def flag_of_the_header() -> Bad:
     """A reserved bit in a stream header."""
-    return unsupported(0, with_body(0, lambda body: body.__setitem__(1, 1)))
+    return unsupported(0, with_body(0, lambda body: body.__setitem__(1, 2)))
+
+
+@into("unsupported")
+def without_its_dictionary() -> Bad:
+    """Two archives, the second of which needs a dictionary that is not given; the first is read."""
+    first = tracezip.compress(MESSAGES[0])
+    return Bad("UnsupportedError", "dictionary", len(first), with_and_without().data)
 
 
 @into("unsupported")
@@ -577,8 +620,9 @@ def more_sections() -> Bad:
 
 def check(name: str, made: Good | Bad) -> None:
     """The recipe and the codec must agree, or nothing is written."""
+    taught = tracezip.Dictionary(dictionary().data) if name.startswith("taught/") else None
     try:
-        with tracezip.open(io.BytesIO(made.data)) as reader:
+        with tracezip.open(io.BytesIO(made.data), dictionary=taught) as reader:
             messages = list(reader)
     except tracezip.TracezipError as error:
         found = type(error).__name__, error.code, error.offset

@@ -34,6 +34,11 @@ def decompressed_name(name: str) -> str:
     return stem
 
 
+def decompressed_prefix(name: str) -> str:
+    """a.otlp.tzip -> a.otlp; another name as it is."""
+    return name.removesuffix(EXTENSION)
+
+
 class NamedSink:
     """A binary stream whose errors name it, so that a full disk is not blamed on the file being read."""
 

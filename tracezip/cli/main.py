@@ -10,49 +10,35 @@ from typing import Any, BinaryIO
 import click
 
 from tracezip.cli import _streams as streams
+from tracezip.cli._archives import merge, recover, split
+from tracezip.cli._options import (
+    DEFAULT_LEVEL,
+    PROGRAM,
+    Command,
+    level_options,
+    n_processors,
+    names_of,
+    new_session,
+    talk_options,
+    threads_option,
+)
 from tracezip.cli._progress import Progress
 from tracezip.cli._session import RefusalError, Session, human_bytes, name_of, run, shown, version_option
 
-PROGRAM = "tracezip"
-CONTAINERS = ("otlp", "length-prefixed", "json", "jsonl")
-_TEXT_CONTAINERS = ("json", "jsonl")
+CONTAINERS = ("otlp", "length-prefixed", "json", "jsonl", "jaeger", "zipkin")
+_TEXT_CONTAINERS = ("json", "jsonl", "jaeger", "zipkin")
 _DEFAULT_CONTAINER = "length-prefixed"  # of files written from Python, which came out of no container
-_DEFAULT_LEVEL = 3
-_MAX_LEVEL = 9
-_MAX_THREADS = 64
-_THREADS_HELP = "Compress N blocks at a time, 0: as many as there are processors. The file is the same."
-
-_Command = Callable[..., None]
 
 
-def _files(command: _Command) -> _Command:
+def _files(command: Command) -> Command:
     return click.argument("files", nargs=-1, metavar="[FILE]...")(command)
 
 
-def _talk_options(command: _Command) -> _Command:
-    verbose = click.option("-v", "--verbose", is_flag=True, help="Print the summary of each file anywhere.")
-    quiet = click.option("-q", "--quiet", is_flag=True, help="No summary and no progress, only errors.")
-    return quiet(verbose(command))
-
-
-def _output_options(command: _Command) -> _Command:
+def _output_options(command: Command) -> Command:
     out = click.option("-o", "--output", metavar="OUT", help="Write to OUT; - is standard output.")
     stdout = click.option("-c", "--stdout", "to_stdout", is_flag=True, help="The same as -o -.")
     force = click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary to a terminal.")
     return out(stdout(force(command)))
-
-
-def _level_options(command: _Command) -> _Command:
-    """-1 to -9, of which the last counts. Without a default: versions of click differ on those of flag values."""
-    helps = {
-        1: "Fastest.",
-        _DEFAULT_LEVEL: "The default.",
-        _MAX_LEVEL: "Smallest. (-2 and -4 to -8 are what lies between.)",
-    }
-    for level in range(_MAX_LEVEL, 0, -1):
-        text = helps.get(level)
-        command = click.option(f"-{level}", "level", type=int, flag_value=level, help=text, hidden=not text)(command)
-    return command
 
 
 class _Conversion:
@@ -64,11 +50,11 @@ class _Conversion:
         if to_stdout and output not in (None, streams.STANDARD):
             raise click.UsageError("-c and -o OUT contradict each other.")
         self.output = streams.STANDARD if to_stdout else output
-        self.names = _names(files)
+        self.names = names_of(files)
         if len(self.names) > 1 and self.output not in (None, streams.STANDARD):
             raise click.UsageError("-o OUT takes one FILE; without it each FILE gets an output of its own.")
         self.force = force
-        self.session = _session(quiet, verbose)
+        self.session = new_session(quiet, verbose)
         self._written: set[str] = set()
 
     def destination(self, name: str, derive: Callable[[str], str]) -> str:
@@ -102,8 +88,9 @@ class _Conversion:
 def cli() -> None:
     """Compress OpenTelemetry traces, without loss, to a fraction of what general compressors make of them.
 
-    Input is OTLP as raw protobuf, length-prefixed protobuf messages (the Collector's files), JSON or JSON Lines, each
-    also inside gzip or zstd. Without FILE, or when FILE is -, standard input is read and standard output written.
+    Input is OTLP as raw protobuf, length-prefixed protobuf messages (the Collector's files), JSON or JSON Lines, or
+    Jaeger's or Zipkin's JSON, each also inside gzip or zstd. Without FILE, or when FILE is -, standard input is read
+    and standard output written.
 
     Exit status: 0 all is well, 1 some file failed (it is named on standard error, the others are done), 2 usage.
     """
@@ -112,9 +99,9 @@ def cli() -> None:
 @cli.command()
 @_files
 @_output_options
-@_level_options
-@click.option("-T", "--threads", metavar="N", type=click.IntRange(0, _MAX_THREADS), default=1, help=_THREADS_HELP)
-@_talk_options
+@level_options
+@threads_option
+@talk_options
 def compress(files: tuple[str, ...], level: int | None, threads: int, **options: Any) -> None:
     """Compress each FILE to FILE.tzip beside it.
 
@@ -127,14 +114,10 @@ def compress(files: tuple[str, ...], level: int | None, threads: int, **options:
             conversion.refuse_terminal(conversion.output or streams.STANDARD)
 
     def work(name: str) -> None:
-        _compress_file(conversion, name, level or _DEFAULT_LEVEL, threads or _n_processors())
+        _compress_file(conversion, name, level or DEFAULT_LEVEL, threads or n_processors())
 
     conversion.session.each(conversion.names, work)
     conversion.session.finish()
-
-
-def _n_processors() -> int:
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _MAX_THREADS)
 
 
 def _compress_file(conversion: _Conversion, name: str, level: int, threads: int) -> None:
@@ -175,7 +158,7 @@ def _compress_summary(name: str, destination: str, stats: dict[str, int]) -> str
 @_files
 @_output_options
 @click.option("--container", type=click.Choice(CONTAINERS), help="Write this instead of the container that went in.")
-@_talk_options
+@talk_options
 def decompress(files: tuple[str, ...], container: str | None, **options: Any) -> None:
     """Give back what each FILE.tzip was made from, as FILE.
 
@@ -230,8 +213,8 @@ def info(files: tuple[str, ...], as_json: bool) -> None:
     import tracezip
     from tracezip.cli import _info
 
-    session = _session()
-    names = _names(files)
+    session = new_session()
+    names = names_of(files)
 
     def work(name: str) -> None:
         with streams.open_input(name) as source:
@@ -246,15 +229,15 @@ def info(files: tuple[str, ...], as_json: bool) -> None:
 
 @cli.command()
 @_files
-@_talk_options
+@talk_options
 def test(files: tuple[str, ...], quiet: bool, verbose: bool) -> None:
     """Verify each FILE by decoding all of it; nothing is written."""
-    session = _session(quiet, verbose)
+    session = new_session(quiet, verbose)
 
     def work(name: str) -> None:
         _test_file(session, name)
 
-    session.each(_names(files), work)
+    session.each(names_of(files), work)
     session.finish()
 
 
@@ -272,16 +255,6 @@ def _test_file(session: Session, name: str) -> None:
     session.note(f"{shown(name)}: good, {n_messages:,} messages, {human_bytes(progress.n_message_bytes)} of OTLP")
 
 
-def _names(files: tuple[str, ...]) -> tuple[str, ...]:
-    if not files and sys.stdin.isatty():
-        raise click.UsageError("No FILE given, and standard input is a terminal.")
-    return files or (streams.STANDARD,)
-
-
-def _session(quiet: bool = False, verbose: bool = False) -> Session:
-    return Session(PROGRAM, -1 if quiet else int(verbose))
-
-
 def _progress(session: Session, source: BinaryIO, name: str, *, wanted: bool = True) -> Progress:
     return Progress(source, os.path.basename(shown(name)), wanted=wanted and session.shows_progress)
 
@@ -290,6 +263,10 @@ def _arrow(name: str, n_before: int | None, n_after: int, destination: str, rema
     before = "" if n_before is None else f"{human_bytes(n_before)} => "
     target = "standard output" if destination == streams.STANDARD else name_of(destination)
     return f"{shown(name)}: {before}{human_bytes(n_after)}{remark}, {target}"
+
+
+for archive_command in (merge, split, recover):
+    cli.add_command(archive_command)
 
 
 def main() -> None:

@@ -35,6 +35,22 @@ def read_fields(name: str, data: bytes) -> Values:
     return values
 
 
+def read_field(name: str, field_name: str, data: bytes) -> Any:
+    """One field of the message `name` that is no message itself, None if it is not there. Others are only passed over.
+
+    Raises InputError with the offset in `data`.
+    """
+    (wanted,) = (field for field in MESSAGES[name] if field.name == field_name)
+    value, at, end = None, 0, len(data)
+    while at < end:
+        tag, at = read_tag(data, at, end)
+        if tag == wanted.tag:
+            value, at = _READERS[wanted.kind](data, at, end)
+        else:
+            at = skip_value(data, at, end, tag, 0)
+    return value
+
+
 def _keep(values: Values, field: Field, value: Any) -> None:
     if field.repeated:
         values[field.name].append(value)

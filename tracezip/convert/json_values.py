@@ -28,11 +28,11 @@ def encode_document(document: object, seen: AttributeBytes | None = None) -> byt
     try:
         _check_traces(document)
         return _Encoder({} if seen is None else seen).message(ROOT, document, 0)
-    except _WrongValueError as wrong:
+    except WrongValueError as wrong:
         raise InputError(f"not OTLP/JSON traces: {wrong}") from None
 
 
-class _WrongValueError(Exception):
+class WrongValueError(Exception):
     """A value that cannot be what its key says; `path` grows, innermost first, while the error rises."""
 
     def __init__(self, reason: str) -> None:
@@ -44,11 +44,11 @@ class _WrongValueError(Exception):
         return f"{path}: {self.args[0]}" if path else str(self.args[0])
 
 
-def _wrong(needed: str, value: object) -> _WrongValueError:
-    return _WrongValueError(f"{needed} is needed, not {_shown(value)}")
+def _wrong(needed: str, value: object) -> WrongValueError:
+    return WrongValueError(f"{needed} is needed, not {shown(value)}")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= 60 else value[:60] + "...")
     if value is None or isinstance(value, float):
@@ -64,7 +64,7 @@ def _check_traces(document: object) -> None:
         raise _wrong('an object with the key "resourceSpans"', document)
     if document and not any(key in _KEYS[ROOT] for key in document):
         keys = ", ".join(repr(key)[:40] for key in list(document)[:3])
-        raise _WrongValueError(f'the key "resourceSpans" is needed, and there are only {keys}')
+        raise WrongValueError(f'the key "resourceSpans" is needed, and there are only {keys}')
 
 
 class _Encoder:
@@ -76,7 +76,7 @@ class _Encoder:
         if not isinstance(value, dict) and not isinstance(value, Mapping):
             raise _wrong("an object", value)
         if depth > MAX_DEPTH:
-            raise _WrongValueError(f"messages nested more than {MAX_DEPTH} deep")
+            raise WrongValueError(f"messages nested more than {MAX_DEPTH} deep")
         keys = _KEYS[name]
         values: dict[str, Any] = {}
         for key, item in value.items():
@@ -87,11 +87,11 @@ class _Encoder:
                 values[field.name] = (
                     self._items(field, item, depth) if field.repeated else self._value(field, item, depth)
                 )
-            except _WrongValueError as wrong:
+            except WrongValueError as wrong:
                 wrong.path.append(key)
                 raise
         if len(values) > 1 and name in _CHOICES:
-            raise _WrongValueError(f"one value is needed, not both {' and '.join(values)}")
+            raise WrongValueError(f"one value is needed, not both {' and '.join(values)}")
         return WRITERS[name].write(values)
 
     def _items(self, field: Field, value: object, depth: int) -> list[Any]:
@@ -101,7 +101,7 @@ class _Encoder:
         try:
             for item in value:
                 items.append(self._value(field, item, depth))
-        except _WrongValueError as wrong:
+        except WrongValueError as wrong:
             wrong.path.append(f"[{len(items)}]")
             raise
         return items
@@ -113,7 +113,7 @@ class _Encoder:
             return self.message(field.type, value, depth + 1)
         if field.kind == "enum":
             return _enum(field.type, value)
-        return _SCALARS[field.kind](value)
+        return SCALARS[field.kind](value)
 
     def _attribute(self, value: object, depth: int) -> bytes:
         known_by = _attribute_key(value) if depth < MAX_DEPTH else None
@@ -161,7 +161,7 @@ _DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 def _integer(low: int, high: int) -> Callable[[object], int]:
     def read(value: object) -> int:
-        number = _whole(value)
+        number = whole_number(value)
         if number is None or not low <= number <= high:
             raise _wrong(f"a whole number from {low} to {high}", value)
         return number
@@ -169,7 +169,7 @@ def _integer(low: int, high: int) -> Callable[[object], int]:
     return read
 
 
-def _whole(value: object) -> int | None:
+def whole_number(value: object) -> int | None:
     """The whole number that a JSON number or string is, or None."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -200,7 +200,7 @@ def _enum(name: str, value: object) -> int:
     number = ENUMS[name].get(value) if isinstance(value, str) else None
     if number is not None:
         return number
-    number = _whole(value)
+    number = whole_number(value)
     if number is None or not -(2**31) <= number < 2**31:
         raise _wrong(f"the number or name of a {name}", value)
     return number
@@ -265,7 +265,7 @@ def _base64(value: object) -> bytes | None:
         return None
 
 
-_SCALARS: dict[str, Callable[[object], Any]] = {
+SCALARS: dict[str, Callable[[object], Any]] = {
     "string": _string,
     "bytes": _bytes,
     "bool": _bool,

@@ -179,6 +179,8 @@ FORMER_JSON_NAMES = {
 """(message, field) -> keys that it had in JSON written before OTLP 0.15; the contents were the same."""
 
 FLAG_TRACE_FLAGS_MASK = 0x0FF
+FLAG_SAMPLED = 0x001
 FLAG_HAS_IS_REMOTE = 0x100
 FLAG_IS_REMOTE = 0x200
-"""The bits of `Span.flags` and `Link.flags`: W3C trace flags, whether remoteness is known, and remoteness."""
+"""The bits of `Span.flags` and `Link.flags`: W3C trace flags, the one of them that says "sampled", whether remoteness
+is known, and remoteness."""

@@ -2,24 +2,21 @@
 
 The result is what the SDK's own OTLP exporter makes of the same spans, with what that one drops: the trace state of
 links and the W3C trace flags of spans and links. Where it fails and loses the batch, as on a name that is no string
-or an unpaired surrogate, this keeps what can be kept. Values follow "Mapping Arbitrary Data to OTLP AnyValue" of the
-OpenTelemetry specification: integers beyond 64 bits and objects of other types become strings.
+or an unpaired surrogate, this keeps what can be kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from tracezip.convert.schema import FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE, FLAG_TRACE_FLAGS_MASK, MAX_DEPTH, ROOT
+from tracezip.convert.schema import FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE, FLAG_TRACE_FLAGS_MASK, ROOT
+from tracezip.convert.values import ATTRIBUTE_DEPTH, as_text, encode_attributes
 from tracezip.convert.wire import WRITERS
 from tracezip.errors import InputError
 
 _KINDS = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
 """The SDK's SpanKind by name -> OTLP's, which has 0 for unspecified."""
-
-_ATTRIBUTE_DEPTH = 5
-"""A span's attribute values are this many messages below the root; those of events and links one more."""
 
 _Scopes = dict[tuple[bytes, str], list[bytes]]
 
@@ -56,11 +53,11 @@ def encode_span(span: Any) -> bytes:
             **_ids(context),
             "trace_state": _trace_state(context),
             "parent_span_id": parent.span_id.to_bytes(8, "big") if parent else None,
-            "name": _text(span.name),
+            "name": as_text(span.name),
             "kind": _KINDS[span.kind.name] if span.kind is not None else None,
             "start_time_unix_nano": _nanoseconds(span.start_time),
             "end_time_unix_nano": _nanoseconds(span.end_time),
-            "attributes": _attributes(span.attributes, _ATTRIBUTE_DEPTH),
+            "attributes": encode_attributes(span.attributes, ATTRIBUTE_DEPTH),
             "dropped_attributes_count": span.dropped_attributes,
             "events": [_event(event) for event in span.events],
             "dropped_events_count": span.dropped_events,
@@ -81,7 +78,7 @@ class _Heads:
     def of_resource(self, resource: Any) -> tuple[bytes, str]:
         known = self._seen.get(id(resource))
         if known is None:
-            known = self._seen[id(resource)] = resource, (_resource(resource), _text(resource.schema_url))
+            known = self._seen[id(resource)] = resource, (_resource(resource), as_text(resource.schema_url))
         return known[1]
 
     def of_scope(self, scope: Any) -> tuple[bytes, str]:
@@ -89,21 +86,21 @@ class _Heads:
             return b"", ""
         known = self._seen.get(id(scope))
         if known is None:
-            known = self._seen[id(scope)] = scope, (_scope(scope), _text(scope.schema_url))
+            known = self._seen[id(scope)] = scope, (_scope(scope), as_text(scope.schema_url))
         return known[1]
 
 
 def _resource(resource: Any) -> bytes:
-    return WRITERS["Resource"].write({"attributes": _attributes(resource.attributes, _ATTRIBUTE_DEPTH)})
+    return WRITERS["Resource"].write({"attributes": encode_attributes(resource.attributes, ATTRIBUTE_DEPTH)})
 
 
 def _scope(scope: Any) -> bytes:
     attributes = getattr(scope, "attributes", None)  # the SDK has them since 1.24
     return WRITERS["InstrumentationScope"].write(
         {
-            "name": _text(scope.name),
-            "version": _text(scope.version),
-            "attributes": _attributes(attributes, _ATTRIBUTE_DEPTH),
+            "name": as_text(scope.name),
+            "version": as_text(scope.version),
+            "attributes": encode_attributes(attributes, ATTRIBUTE_DEPTH),
         }
     )
 
@@ -139,8 +136,8 @@ def _event(event: Any) -> bytes:
     return WRITERS["Event"].write(
         {
             "time_unix_nano": _nanoseconds(event.timestamp),
-            "name": _text(event.name),
-            "attributes": _attributes(event.attributes, _ATTRIBUTE_DEPTH + 1),
+            "name": as_text(event.name),
+            "attributes": encode_attributes(event.attributes, ATTRIBUTE_DEPTH + 1),
             "dropped_attributes_count": _dropped(event),
         }
     )
@@ -151,7 +148,7 @@ def _link(link: Any) -> bytes:
         {
             **_ids(link.context),
             "trace_state": _trace_state(link.context),
-            "attributes": _attributes(link.attributes, _ATTRIBUTE_DEPTH + 1),
+            "attributes": encode_attributes(link.attributes, ATTRIBUTE_DEPTH + 1),
             "dropped_attributes_count": _dropped(link),
             "flags": _flags(link.context, link.context),
         }
@@ -165,60 +162,10 @@ def _dropped(owner: Any) -> int:
 
 
 def _status(status: Any) -> bytes:
-    return WRITERS["Status"].write({"message": _text(status.description), "code": status.status_code.value})
+    return WRITERS["Status"].write({"message": as_text(status.description), "code": status.status_code.value})
 
 
 def _nanoseconds(time: int | None) -> int | None:
     if time is not None and not 0 <= time < 1 << 64:
         raise InputError(f"the time {time} is not a number of nanoseconds since 1970 that fits 64 bits")
     return time
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
-
-
-def _attributes(attributes: Mapping[str, Any] | None, depth: int) -> list[bytes]:
-    return [_key_value(key, value, depth) for key, value in attributes.items()] if attributes else []
-
-
-def _key_value(key: Any, value: Any, depth: int) -> bytes:
-    return WRITERS["KeyValue"].write({"key": _text(key), "value": _any_value(value, depth)})
-
-
-def _any_value(value: Any, depth: int) -> bytes:
-    """The value as an `AnyValue`, `depth` messages below the root. bool comes first: it is an int."""
-    if value is None:
-        return b""
-    if isinstance(value, bool):
-        return _choice("bool_value", value)
-    if isinstance(value, str):
-        return _choice("string_value", value)
-    if isinstance(value, int):
-        return _choice("int_value", value) if -(1 << 63) <= value < 1 << 63 else _choice("string_value", _digits(value))
-    if isinstance(value, float):
-        return _choice("double_value", value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return _choice("bytes_value", bytes(value))
-    if isinstance(value, Mapping | Sequence):
-        return _container(value, depth)
-    return _choice("string_value", str(value))
-
-
-def _container(value: Mapping[Any, Any] | Sequence[Any], depth: int) -> bytes:
-    if depth >= MAX_DEPTH:
-        raise InputError(f"an attribute value is nested so that its messages are more than {MAX_DEPTH} deep")
-    if isinstance(value, Mapping):
-        pairs = [_key_value(key, item, depth + 3) for key, item in value.items()]
-        return _choice("kvlist_value", WRITERS["KeyValueList"].write({"values": pairs}))
-    items = [_any_value(item, depth + 2) for item in value]
-    return _choice("array_value", WRITERS["ArrayValue"].write({"values": items}))
-
-
-def _digits(value: int) -> str:
-    """Python refuses to write integers of thousands of digits in decimal; those are written in hex."""
-    return str(value) if value.bit_length() < 10_000 else hex(value)
-
-
-def _choice(name: str, value: Any) -> bytes:
-    return WRITERS["AnyValue"].write({name: value})

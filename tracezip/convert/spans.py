@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracezip.convert.fields import Values, read_attributes, read_fields
 
@@ -95,16 +95,39 @@ class Span:
         return self.status_code == STATUS_ERROR
 
 
-def read_spans(message: bytes) -> Iterator[Span]:
-    """The spans of an OTLP protobuf message, in order. Raises InputError where it is none."""
+class Context(NamedTuple):
+    """What spans of one ScopeSpans share: the encoded resource and scope, and their schema URLs."""
+
+    resource: bytes
+    resource_schema_url: str
+    scope: bytes
+    scope_schema_url: str
+
+    def read(self) -> tuple[Resource, Scope]:
+        """Raises InputError where they are no messages. What was read lately is the same object again."""
+        return _resource(self.resource, self.resource_schema_url), _scope(self.scope, self.scope_schema_url)
+
+
+def encoded_spans(message: bytes) -> Iterator[tuple[bytes, Context]]:
+    """The spans of an OTLP protobuf message, in order, still encoded. Raises InputError where it is none."""
     for resource_spans in read_fields("TracesData", message)["resource_spans"]:
         outer = read_fields("ResourceSpans", resource_spans)
-        resource = _resource_of(outer)
         for scope_spans in outer["scope_spans"]:
             inner = read_fields("ScopeSpans", scope_spans)
-            scope = _scope_of(inner)
+            context = Context(
+                outer.get("resource", b""),
+                outer.get("schema_url", ""),
+                inner.get("scope", b""),
+                inner.get("schema_url", ""),
+            )
             for span in inner["spans"]:
-                yield read_span(span, resource, scope)
+                yield span, context
+
+
+def read_spans(message: bytes) -> Iterator[Span]:
+    """The spans of an OTLP protobuf message, in order. Raises InputError where it is none."""
+    for span, context in encoded_spans(message):
+        yield read_span(span, *context.read())
 
 
 def read_resource(resource_spans: bytes) -> Resource:

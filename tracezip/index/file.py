@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tracezip.container import CHECKSUM_BYTES, HEAD_BYTES, Frame, peek_frame, read_head
-from tracezip.errors import FormatError, InputError
+from tracezip.container import CHECKSUM_BYTES, HEAD_BYTES, Frame, frame_of, read_head
+from tracezip.errors import InputError
 from tracezip.source import Source, is_path
 
 
@@ -52,11 +52,18 @@ class SeekableFile:
 
     def frame(self, offset: int) -> Frame:
         """The whole frame there, whose checksum is right. Raises as peek_frame, and FormatError at the end."""
+        return self.whole_frame(offset)[0]
+
+    def whole_frame(self, offset: int) -> tuple[Frame, bytes]:
+        """And all its bytes."""
         _, end, _, _ = self.head(offset)
-        frame = peek_frame(Source(io.BytesIO(self.read(offset, end - offset)), offset))
-        if frame is None:
-            raise FormatError(f"no frame begins at byte {offset}: the file ends there", offset=offset)
-        return frame
+        data = self.read(offset, end - offset)
+        return frame_of(data, offset), data
+
+    def from_start(self) -> Any:
+        """The file itself, to be read from its beginning before anything else is."""
+        self._file.seek(0)
+        return self._file
 
 
 @contextmanager

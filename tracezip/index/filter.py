@@ -86,9 +86,10 @@ def make_filter(
 
 
 def _packed(values: NDArray[np.uint64], width: int) -> bytes:
-    """The lowest `width` bits of each number, one after the other."""
-    bits = values[:, None] >> np.arange(width, dtype=np.uint64) & np.uint64(1)
-    return np.packbits(bits.astype(np.uint8).reshape(-1), bitorder="little").tobytes()
+    """The lowest `width` bits, at most 16, of each number, one after the other."""
+    halves = values.astype("<u2").view(np.uint8).reshape(-1, 2)
+    bits = np.unpackbits(halves, axis=1, count=width, bitorder="little")
+    return np.packbits(bits.reshape(-1), bitorder="little").tobytes()
 
 
 def filter_bytes(n_entries: int, high_bits: int, low_bits: int, has_quarters: bool) -> int:

@@ -219,11 +219,10 @@ class _PairTable:
         return lambda: self._make(rows)
 
     def _make(self, rows: slice) -> list[Pair]:
-        kinds = self._pairs[rows]
-        services, names = (column[kinds].tolist() for column in self._kinds)
+        kinds, texts = self._pairs[rows], self._texts
+        services, names = ([texts[number] for number in column[kinds].tolist()] for column in self._kinds)
         counts = (column[rows].tolist() for column in (self._spans, self._errors, *self._durations))
-        texts = self._texts
-        return [Pair(texts[s], texts[n], *rest) for s, n, *rest in zip(services, names, *counts, strict=True)]
+        return list(map(Pair, services, names, *counts))
 
 
 def _filters(facts: dict[str, Any], data: memoryview, n: int) -> list[TraceFilter]:

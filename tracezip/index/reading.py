@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracezip import limits
-from tracezip.container import END, HEAD_BYTES, HEADER, INDEX, MAGIC, MARKER, EndRecord, peek_frame, read_end
+from tracezip.container import END, HEAD_BYTES, HEADER, INDEX, MAGIC, MARKER, EndRecord, Totals, frame_of, read_end
 from tracezip.errors import FormatError, LimitError, TracezipError
 from tracezip.index.file import SeekableFile, opened
 from tracezip.index.scanning import scan
 from tracezip.index.units import Unit
-from tracezip.source import Source
 
 _END_BYTES = HEAD_BYTES + limits.MAX_END_BYTES
 """No end record is longer."""
 
 
-class _NoIndexError(Exception):
-    """The units must be found in another way."""
+def _no_index() -> FormatError:
+    return FormatError("the end of the archive does not say where its blocks are")
 
 
 def read_units(source: Any) -> list[Unit]:
@@ -31,8 +29,8 @@ def read_units(source: Any) -> list[Unit]:
     """
     with opened(source) as file:
         try:
-            return _from_the_end(file)
-        except (_NoIndexError, FormatError, LimitError):
+            return [unit for stream in read_streams(file) for unit in stream.units]
+        except (FormatError, LimitError):
             return _scanned(file)
 
 
@@ -49,14 +47,23 @@ def _scanned(file: SeekableFile) -> list[Unit]:
     return units
 
 
-def _from_the_end(file: SeekableFile) -> list[Unit]:
-    streams: list[list[Unit]] = []
+class Stream(NamedTuple):
+    """One stream of an archive that is whole."""
+
+    offset: int
+    units: list[Unit]
+    totals: Totals
+
+
+def read_streams(file: SeekableFile) -> list[Stream]:
+    """The streams of an archive whose end records lead from the end to the beginning. Raises FormatError otherwise."""
+    streams: list[Stream] = []
     end = file.n_bytes
     while end or not streams:
         offset, record = _end_record(file, end)
         end = offset - record.n_stream_bytes
-        streams.append(_units_of_stream(file, end, offset, record))
-    return [unit for units in reversed(streams) for unit in units]
+        streams.append(Stream(end, _units_of_stream(file, end, offset, record), record.totals))
+    return streams[::-1]
 
 
 def _end_record(file: SeekableFile, end: int) -> tuple[int, EndRecord]:
@@ -68,14 +75,14 @@ def _end_record(file: SeekableFile, end: int) -> tuple[int, EndRecord]:
         record = _end_record_in(tail[at:], start + at)
         if record is not None:
             return start + at, record
-    raise _NoIndexError
+    raise _no_index()
 
 
 def _end_record_in(data: bytes, offset: int) -> EndRecord | None:
     """The end record that these bytes are, if they are one."""
     try:
-        frame = peek_frame(Source(io.BytesIO(data), offset))
-        return read_end(frame) if frame is not None and frame.n_bytes == len(data) else None
+        frame = frame_of(data, offset)
+        return read_end(frame) if frame.n_bytes == len(data) else None
     except TracezipError:
         return None
 
@@ -83,10 +90,10 @@ def _end_record_in(data: bytes, offset: int) -> EndRecord | None:
 def _units_of_stream(file: SeekableFile, start: int, end: int, record: EndRecord) -> list[Unit]:
     """Of a stream that begins at `start` and has its end record at `end`."""
     if start < 0:
-        raise _NoIndexError
+        raise _no_index()
     kind, first, _, _ = file.head(start)
     if kind != HEADER:
-        raise _NoIndexError
+        raise _no_index()
     totals = record.totals
     if record.n_back:
         units = _indexed_units(file, first, end, record.n_back)
@@ -96,7 +103,7 @@ def _units_of_stream(file: SeekableFile, start: int, end: int, record: EndRecord
         return scan(file, start, end)
     n_blocks, n_spans = sum(unit.n_blocks for unit in units), sum(unit.n_spans for unit in units)
     if (n_blocks, n_spans) != (totals.n_blocks, totals.n_spans) or first > end:
-        raise _NoIndexError
+        raise _no_index()
     return units
 
 
@@ -109,15 +116,15 @@ def _indexed_units(file: SeekableFile, first: int, end: int, n_back: int) -> lis
     while n_back:
         at, after = at - n_back, at
         if at < first:
-            raise _NoIndexError
+            raise _no_index()
         frame = file.frame(at)
         if frame.kind != INDEX:
-            raise _NoIndexError
+            raise _no_index()
         units, n_back = read_index(frame.body, at)
         begins = found[-1][0].offset if found else after
         if not units or at + frame.n_bytes != begins:
-            raise _NoIndexError
+            raise _no_index()
         found.append(units)
     if found[-1][0].offset != first:
-        raise _NoIndexError
+        raise _no_index()
     return [unit for units in reversed(found) for unit in units]

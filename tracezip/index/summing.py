@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -44,10 +45,14 @@ def _bounds(blocks: Blocks) -> Bounds:
 # --- services and names -----------------------------------------------------------------------------------------------
 
 
-def _pairs(block: BlockSummary) -> Iterator[Pair]:
+def _pairs(block: BlockSummary) -> list[Pair]:
     strings = [_text(data) for data in block[1]]
-    for service, name, *counts in np.frombuffer(block[2], _PAIR).tolist():
-        yield Pair(strings[service], strings[name], *counts)
+    table = np.frombuffer(block[2], _PAIR)
+    services, names = ([strings[number] for number in table[key].tolist()] for key in ("service", "name"))
+    if None in services:
+        names = [None if service is None else name for service, name in zip(services, names, strict=True)]
+    counts = (table[key].tolist() for key in ("n_spans", "n_errors", "max_duration", "max_error_duration"))
+    return list(map(Pair, services, names, *counts))
 
 
 def _text(data: bytes) -> str | None:
@@ -56,12 +61,13 @@ def _text(data: bytes) -> str | None:
 
 
 def _joined(groups: Iterable[Iterable[Pair]]) -> list[Pair]:
-    """One pair for each service and name; those with the most spans come first."""
+    """One pair for each service and name."""
     joined: dict[tuple[str | None, str | None], Pair] = {}
-    for pair in (pair for pairs in groups for pair in pairs):
-        key = pair.service, pair.name if pair.service is not None else None
-        joined[key] = _sum(joined[key], pair) if key in joined else pair._replace(name=key[1])
-    return sorted(joined.values(), key=lambda pair: (-pair.n_spans, pair.service or "", pair.name or ""))
+    for pair in itertools.chain.from_iterable(groups):
+        key = pair[:2]
+        other = joined.get(key)
+        joined[key] = pair if other is None else _sum(other, pair)
+    return list(joined.values())
 
 
 def _sum(one: Pair, other: Pair) -> Pair:
@@ -75,14 +81,21 @@ def _sum(one: Pair, other: Pair) -> Pair:
     )
 
 
+def _by_size(pairs: list[Pair]) -> list[Pair]:
+    """Those with the most spans come first."""
+    return sorted(pairs, key=lambda pair: (-pair.n_spans, pair.service or "", pair.name or ""))
+
+
 def _fewer(pairs: list[Pair], n_spans: int) -> list[Pair]:
     """Rare names are not told one by one, and where that is not enough, rare services are not."""
-    rare = n_spans // limits.INDEX_RARE
+    if len(pairs) <= limits.INDEX_SURE_PAIRS:
+        return pairs
+    pairs, rare = _by_size(pairs), n_spans // limits.INDEX_RARE
     n = sum(i < limits.INDEX_SURE_PAIRS or pair.n_spans > rare for i, pair in enumerate(pairs[: limits.INDEX_PAIRS]))
     fewer = _joined([pairs[:n], (pair._replace(name=None) for pair in pairs[n:])])
     if len(fewer) <= 2 * limits.INDEX_PAIRS:
         return fewer
-    n = limits.INDEX_PAIRS
+    fewer, n = _by_size(fewer), limits.INDEX_PAIRS
     return _joined([fewer[:n], (pair._replace(service=None, name=None) for pair in fewer[n:])])
 
 

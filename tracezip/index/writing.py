@@ -16,34 +16,44 @@ class Indexer:
 
     def __init__(self) -> None:
         self._units: list[Unit] = []
-        self._blocks = _Blocks()
+        self._blocks = UnitBlocks()
         self._last_index = 0
         """Where the last index frame begins; 0 before there is one."""
 
     def before_block(self, chain: int, offset: int) -> bytes:
         """An index frame that must stand before the block that comes next, or nothing. chain: see BlockHeader."""
-        if chain or self._blocks.n_spans < limits.UNIT_SPANS:
-            return b""
+        return b"" if chain or self._blocks.n_spans < limits.UNIT_SPANS else self.before_unit(offset)
+
+    def before_unit(self, offset: int) -> bytes:
+        """As `before_block`, before blocks that begin a new unit."""
         self._end_unit()
-        return self._index_frame(offset) if len(self._units) == limits.INDEX_UNITS else b""
+        return self._index_frame(offset) if len(self._units) >= limits.INDEX_UNITS else b""
 
     def add_block(self, offset: int, n_bytes: int, n_spans: int, summary: BlockSummary | None) -> None:
         """A block was written there."""
         self._blocks.add(offset, n_bytes, n_spans, summary)
 
+    def add_unit(self, unit: Unit) -> None:
+        """The blocks of a unit were written that is known already."""
+        self._units.append(unit)
+
     def end(self, offset: int) -> bytes:
-        """The last index frame, if there is one unit that no other tells of, and another one."""
-        if self._blocks.n_blocks and (self._units or self._last_index):
-            self._end_unit()
-        return self._index_frame(offset) if self._units else b""
+        """The last index frame, if it is not the only one and of one unit only."""
+        n_units = len(self._units) + bool(self._blocks.n_blocks)
+        if n_units == 0 or (n_units == 1 and not self._last_index):
+            return b""
+        self._end_unit()
+        return self._index_frame(offset)
 
     def n_back(self, offset: int) -> int:
         """How far before `offset` the last index frame begins; 0 if there is none."""
         return offset - self._last_index if self._last_index else 0
 
     def _end_unit(self) -> None:
+        if not self._blocks.n_blocks:
+            return
         self._units.append(self._blocks.unit())
-        self._blocks = _Blocks()
+        self._blocks = UnitBlocks()
 
     def _index_frame(self, offset: int) -> bytes:
         from tracezip.index.frame import pack_index  # it needs numpy
@@ -54,8 +64,8 @@ class Indexer:
         return frame
 
 
-class _Blocks:
-    """The blocks of the unit that is being written."""
+class UnitBlocks:
+    """The blocks of a unit, one after the other."""
 
     def __init__(self) -> None:
         self.n_blocks = self.n_spans = 0

@@ -19,6 +19,7 @@ from tracezip.reference.plan import Planner
 from tracezip.reference.plan_ids import IdKnowledge, IdPlanner
 from tracezip.reference.rows import EnoughError, code_rows
 from tracezip.reference.state import State
+from tracezip.reference.state_copy import state_copied
 from tracezip.reference.summary import summarize
 from tracezip.reference.tables import KINDS, Kind, Message, Record
 from tracezip.reference.write import Writer
@@ -84,11 +85,15 @@ class Encoder(look.RowReader):
         self._knowledge: IdKnowledge = of_same_stream._knowledge if of_same_stream else IdKnowledge(level)
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, like: Encoder | None = None) -> None:
         super().__init__()
-        self._s = State(self._preset, writing=True)
-        self._parser = Parser(self._s.strings)
-        self._planner = Planner(self._s, self._threshold)
+        if like is None:
+            self._s = State(self._preset, writing=True)
+            self._parser = Parser(self._s.strings)
+            self._planner = Planner(self._s, self._threshold)
+        else:
+            self._s, (self._parser, self._planner) = state_copied(like._s, like._parser, like._planner)
+            self._planner.threshold = self._threshold
         self._id_planner = IdPlanner(self._s, self._knowledge)
         self._generators: list[PlannedGenerator] | None = None
         self._messages: list[Message] = []
@@ -160,9 +165,9 @@ class Decoder(look.RowReader):
         self._preset = preset
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, like: Decoder | None = None) -> None:
         super().__init__()
-        self._s = State(self._preset, writing=False)
+        self._s: State = state_copied(like._s)[0] if like else State(self._preset, writing=False)
         self._messages: list[Message] = []
         self._n_bytes = 0
         self._is_partial = self._is_dead = False

@@ -26,7 +26,7 @@ class Planner:
 
     def __init__(self, state: State, threshold: int) -> None:
         self._s = state
-        self._threshold = threshold
+        self.threshold = threshold
         self._skeletons: dict[bytes, Skeleton] = {}
         self._plan = Plan()
 
@@ -56,7 +56,7 @@ class Planner:
         """Strings seen too rarely are told where they occur and not remembered."""
         if atom.number is not None:
             return True
-        return atom.text.uses >= self._threshold if atom.cls.is_text else atom.uses >= 2
+        return atom.text.uses >= self.threshold if atom.cls.is_text else atom.uses >= 2
 
     # --- modes --------------------------------------------------------------------------------------------------------
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracezip import _backend
+from tracezip.begin import decoder_to_begin_like, preset
 from tracezip.block import Block, UnzstdStage, read_block
-from tracezip.container import BLOCK, HEAD_BYTES, Frame, peek_frame, read_head
+from tracezip.container import BLOCK, HEAD_BYTES, HEADER, Frame, peek_frame, read_head, read_header
 from tracezip.errors import FormatError, InputError, LimitError, TracezipError
 from tracezip.index import Unit, read_units
 from tracezip.recover import Damage, resync
 from tracezip.scan.chunks import Chunk, Joiner, RowChunk, all_in_rows
 from tracezip.scan.rows import Rows
 from tracezip.source import Source
-from tracezip.stream import preset
+
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
 
 _CONTINUED = 2
 ALL = 1 << 62
@@ -29,14 +32,16 @@ class Archive:
     With a list of `damages` what is damaged is passed over and noted there; without, it is an error.
     """
 
-    def __init__(self, file: Any, damages: list[Damage] | None = None) -> None:
+    def __init__(self, file: Any, damages: list[Damage] | None = None, dictionary: Dictionary | None = None) -> None:
         if not getattr(file, "seekable", lambda: hasattr(file, "seek"))():
             raise InputError(
                 "queries need a file that can seek: give a path, or read the stream into a file first", code="argument"
             )
         self._file = file
         self._damages = damages
+        self._dictionary = dictionary
         self._decoder = _backend.Decoder(preset())
+        self._like: _backend.BlockDecoder | None = None
         self._unzstd = UnzstdStage()
 
     @cached_property
@@ -50,7 +55,7 @@ class Archive:
 
     def again(self) -> Archive:
         """The same archive, for a second query while the first one goes on."""
-        other = Archive(self._file, self._damages)
+        other = Archive(self._file, self._damages, self._dictionary)
         other.units = self.units
         return other
 
@@ -70,7 +75,35 @@ class Archive:
                 if joiner is not None and last != i - 1:
                     joiner.lose()
                 last = i
+                self._like = self._likes[i]
                 yield from self._unit(self.units[i], n, joiner)
+
+    @cached_property
+    def _likes(self) -> list[_backend.BlockDecoder | None]:
+        """For each unit, what its restart groups begin like: its stream's header stands in a gap between units."""
+        likes: list[_backend.BlockDecoder | None] = []
+        like, end = None, 0
+        for unit in self.units:
+            for frame in self._frames(end, unit.offset):
+                if frame.kind == HEADER:
+                    like = decoder_to_begin_like(read_header(frame).dictionary, self._dictionary)
+            likes.append(like)
+            end = unit.end
+        return likes
+
+    def _frames(self, start: int, stop: int) -> Iterator[Frame]:
+        """The whole frames in a stretch of the file."""
+        source = Source(io.BytesIO(self._read_at(start, stop - start) if start < stop else b""), start)
+        while source.peek(1):
+            try:
+                frame = peek_frame(source)
+            except (FormatError, LimitError):
+                source.skip(1)
+                resync(source)
+                continue
+            if frame is not None:
+                yield frame
+                source.skip(frame.n_bytes)
 
     @cached_property
     def _is_known(self) -> bool:
@@ -135,7 +168,7 @@ class Archive:
             if header.chain and header.chain != chain:
                 raise FormatError("the block does not follow the one before it: a part of the data is missing")
             if not header.chain:
-                self._decoder.reset()
+                self._decoder.reset(self._like)
             rows = self._read_rows(block, ALL if header.chain else most_spans, joins=joins)
             if rows.n_spans != header.n_spans and rows.n_spans < most_spans:
                 raise FormatError(f"the block has {rows.n_spans} spans and not the {header.n_spans} that it says")
@@ -152,7 +185,7 @@ class Archive:
             raise FormatError("the block has what its index does not know of: the data is damaged, or made to deceive")
         if not joins or rows.n_spans < most_spans or not (any(self._decoder.outline()[1]) or block.header.continued):
             return rows
-        self._decoder.reset()
+        self._decoder.reset(self._like)
         self._decoder.read(sections, n_bytes)
         return Rows(self._decoder)
 

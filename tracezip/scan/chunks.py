@@ -9,13 +9,13 @@ from typing import Protocol
 import numpy as np
 
 from tracezip import _backend, limits
+from tracezip.begin import preset
 from tracezip.convert.fields import read_fields
 from tracezip.errors import InputError
 from tracezip.expression import Field
 from tracezip.scan.messages import SpanBytes, cut
 from tracezip.scan.rows import RESOURCE_SPANS, Numbers, RowNumbers, Rows, plain_span
 from tracezip.scan.select import Selector, is_odd
-from tracezip.stream import preset
 
 _TRACE_ID = Field("", "trace_id")
 _NOT_ALL_ROWS, _CONTINUES = 1, 2

@@ -1,0 +1,58 @@
+"""What the commands of `tracezip` have in common: options, the names of files, the session."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import click
+
+from tracezip.cli import _streams as streams
+from tracezip.cli._session import Session
+
+PROGRAM = "tracezip"
+DEFAULT_LEVEL = 3
+_MAX_LEVEL = 9
+_MAX_THREADS = 64
+_THREADS_HELP = "Compress N blocks at a time, 0: as many as there are processors. The file is the same."
+
+Command = Callable[..., None]
+
+
+def talk_options(command: Command) -> Command:
+    verbose = click.option("-v", "--verbose", is_flag=True, help="Print the summary of each file anywhere.")
+    quiet = click.option("-q", "--quiet", is_flag=True, help="No summary and no progress, only errors.")
+    return quiet(verbose(command))
+
+
+def level_options(command: Command) -> Command:
+    """-1 to -9, of which the last counts. Without a default: versions of click differ on those of flag values."""
+    helps = {
+        1: "Fastest.",
+        DEFAULT_LEVEL: "The default.",
+        _MAX_LEVEL: "Smallest. (-2 and -4 to -8 are what lies between.)",
+    }
+    for level in range(_MAX_LEVEL, 0, -1):
+        text = helps.get(level)
+        command = click.option(f"-{level}", "level", type=int, flag_value=level, help=text, hidden=not text)(command)
+    return command
+
+
+def threads_option(command: Command) -> Command:
+    threads = click.IntRange(0, _MAX_THREADS)
+    return click.option("-T", "--threads", metavar="N", type=threads, default=1, help=_THREADS_HELP)(command)
+
+
+def n_processors() -> int:
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _MAX_THREADS)
+
+
+def names_of(files: tuple[str, ...]) -> tuple[str, ...]:
+    if not files and sys.stdin.isatty():
+        raise click.UsageError("No FILE given, and standard input is a terminal.")
+    return files or (streams.STANDARD,)
+
+
+def new_session(quiet: bool = False, verbose: bool = False) -> Session:
+    return Session(PROGRAM, -1 if quiet else int(verbose))
