@@ -167,6 +167,17 @@ def test_units_that_cannot_match_are_not_read(small_units: None, where: str, n_u
         assert in_order(reader.spans(where)) == in_order(naive(messages, where))
 
 
+def test_spans_that_end_before_they_start_are_found(small_units: None) -> None:
+    spans = [field(2, b"\x39" + bytes([9 + i] * 8) + b"\x41" + bytes([5] * 8)) for i in range(30)]
+    messages = [field(1, field(2, span)) for span in spans]
+    with tracezip.open(archive(messages)) as reader:
+        assert_indexed(reader)
+        for where in (f"start > {20 * 0x0101010101010101}", "duration < -1s", f"end = {5 * 0x0101010101010101}"):
+            found = list(reader.spans(where))
+            assert found
+            assert in_order(found) == in_order(naive(messages, where))
+
+
 def everything_of(spans: Sequence[Span], trace_id: bytes) -> list[Span]:
     return [span for span in spans if span.trace_id == trace_id]
 
@@ -233,8 +244,8 @@ def test_messages_cut_over_blocks_are_whole(backend: str, monkeypatch: pytest.Mo
 def test_archives_with_a_dictionary_and_others_behind_each_other() -> None:
     messages, file = some_messages(9, 0), io.BytesIO()
     dictionary = tracezip.train_dictionary(messages)
-    for given in (None, dictionary, None):
-        with tracezip.open(file, "wb", dictionary=given) as writer:
+    for one in (None, dictionary, None):
+        with tracezip.open(file, "wb", dictionary=one) as writer:
             for message in messages:
                 writer.write(message)
     with tracezip.open(io.BytesIO(file.getvalue()), dictionary=dictionary) as reader:

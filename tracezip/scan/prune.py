@@ -115,7 +115,9 @@ def _duration(c: Comparison, group: _Group) -> Possible:
 
 
 def _start(c: Comparison, group: _Group) -> Possible:
-    return _between(c, group.unit.min_start, max(group.unit.max_end, group.unit.min_start))
+    """If a duration is 0, some span may end before it starts, which may be behind all ends."""
+    most = group.unit.max_end if group.unit.min_duration else _MOST
+    return _between(c, group.unit.min_start, max(most, group.unit.min_start))
 
 
 def _end(c: Comparison, group: _Group) -> Possible:
