@@ -59,6 +59,8 @@ class Pruner:
                 can_hold, can_fail = can_hold and holds, can_fail or fails
             else:
                 can_hold, can_fail = can_hold or holds, can_fail and fails
+            if can_hold != can_fail and can_hold != isinstance(e, And):
+                break  # nothing can change it
         return can_hold, can_fail
 
     def _comparison(self, c: Comparison, group: _Group) -> Possible:
