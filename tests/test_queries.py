@@ -292,10 +292,13 @@ def test_a_closed_reader_and_a_file_that_cannot_seek_are_refused(tmp_path: Path)
 def test_a_memory_map_is_asked_like_a_file(tmp_path: Path) -> None:
     path, messages = tmp_path / "a.tzip", some_messages(2, 0)
     path.write_bytes(archive(messages).getvalue())
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        with tracezip.open(data) as reader:
-            assert in_order(reader.spans()) == in_order(naive(messages, ""))
-            assert list(reader) == messages
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        tracezip.open(data) as reader,
+    ):
+        assert in_order(reader.spans()) == in_order(naive(messages, ""))
+        assert list(reader) == messages
 
 
 @pytest.mark.parametrize("wrong", ["xy", "abc", 5, None])
