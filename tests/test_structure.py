@@ -63,7 +63,7 @@ LAYERS = (
     {"reader", "writer"},
     {"codec", "merging"},
     {"tables"},
-    {"otel"},
+    {"otel", "show"},
     {"cli"},
 )
 """From the bottom; a module imports only what stands below it, or beside it in the same package or group."""

@@ -59,6 +59,12 @@ class Queryable(ABC):
 
         return queries.spans(self._opened().again(), as_expression(where))
 
+    def messages(self, where: str | Expression | None = None) -> Iterator[bytes]:
+        """The spans that are asked for, byte for byte, as OTLP messages of some hundred, in their order."""
+        from tracezip.scan import queries
+
+        return queries.messages(self._opened().again(), as_expression(where))
+
     def scan(self, where: str | Expression | None = None, columns: Iterable[str] | None = None) -> Iterator[Batch]:
         """The spans that are asked for as numpy columns, of which `columns` names those wanted: see `scan.columns`."""
         from tracezip.scan import queries

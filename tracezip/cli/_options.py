@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from tracezip.cli import _streams as streams
-from tracezip.cli._session import Session
+from tracezip.cli._session import Session, explained, name_of
+
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
 
 PROGRAM = "tracezip"
 DEFAULT_LEVEL = 3
@@ -42,6 +46,24 @@ def level_options(command: Command) -> Command:
 def threads_option(command: Command) -> Command:
     threads = click.IntRange(0, _MAX_THREADS)
     return click.option("-T", "--threads", metavar="N", type=threads, default=1, help=_THREADS_HELP)(command)
+
+
+def dictionary_option(command: Command) -> Command:
+    text = "A dictionary, as `tracezip train` makes it."
+    return click.option("-D", "--dictionary", metavar="DICT", type=click.Path(), help=text)(command)
+
+
+def loaded_dictionary(name: str | None) -> Dictionary | None:
+    """The dictionary of a file. Raises UsageError if it is none."""
+    if name is None:
+        return None
+    import tracezip
+
+    try:
+        with open(name, "rb") as file:
+            return tracezip.Dictionary(file.read())
+    except (OSError, tracezip.TracezipError) as problem:
+        raise click.UsageError(f"{name_of(name)}: {explained(problem)}") from None
 
 
 def n_processors() -> int:

@@ -1,11 +1,11 @@
-"""The `tracezip` command: compress, decompress, info, test."""
+"""The `tracezip` command: compress, decompress, info, test, and those that stand in files of their own."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -15,7 +15,9 @@ from tracezip.cli._options import (
     DEFAULT_LEVEL,
     PROGRAM,
     Command,
+    dictionary_option,
     level_options,
+    loaded_dictionary,
     n_processors,
     names_of,
     new_session,
@@ -24,6 +26,11 @@ from tracezip.cli._options import (
 )
 from tracezip.cli._progress import Progress
 from tracezip.cli._session import RefusalError, Session, human_bytes, name_of, run, shown, version_option
+from tracezip.cli._train import train
+from tracezip.cli.view import view
+
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
 
 CONTAINERS = ("otlp", "length-prefixed", "json", "jsonl", "jaeger", "zipkin")
 _TEXT_CONTAINERS = ("json", "jsonl", "jaeger", "zipkin")
@@ -101,8 +108,9 @@ def cli() -> None:
 @_output_options
 @level_options
 @threads_option
+@dictionary_option
 @talk_options
-def compress(files: tuple[str, ...], level: int | None, threads: int, **options: Any) -> None:
+def compress(files: tuple[str, ...], level: int | None, threads: int, dictionary: str | None, **options: Any) -> None:
     """Compress each FILE to FILE.tzip beside it.
 
     A .gz or .zst at the end of the name is dropped first: it is the content that is compressed. FILE is kept. The
@@ -113,14 +121,20 @@ def compress(files: tuple[str, ...], level: int | None, threads: int, **options:
         if name == streams.STANDARD or conversion.output is not None:
             conversion.refuse_terminal(conversion.output or streams.STANDARD)
 
+    how = {
+        "level": level or DEFAULT_LEVEL,
+        "threads": threads or n_processors(),
+        "dictionary": loaded_dictionary(dictionary),
+    }
+
     def work(name: str) -> None:
-        _compress_file(conversion, name, level or DEFAULT_LEVEL, threads or n_processors())
+        _compress_file(conversion, name, how)
 
     conversion.session.each(conversion.names, work)
     conversion.session.finish()
 
 
-def _compress_file(conversion: _Conversion, name: str, level: int, threads: int) -> None:
+def _compress_file(conversion: _Conversion, name: str, how: dict[str, Any]) -> None:
     import tracezip
     from tracezip.files import read_messages
 
@@ -130,7 +144,7 @@ def _compress_file(conversion: _Conversion, name: str, level: int, threads: int)
         container, messages = read_messages(source)
         with (
             streams.open_output(destination, source, force=conversion.force) as file,
-            tracezip.open(file, "wb", level=level, metadata={"container": container}, threads=threads) as writer,
+            tracezip.open(file, "wb", metadata={"container": container}, **how) as writer,
             conversion.progress(source, name, destination) as progress,
         ):
             for message in progress.over(messages):
@@ -158,8 +172,9 @@ def _compress_summary(name: str, destination: str, stats: dict[str, int]) -> str
 @_files
 @_output_options
 @click.option("--container", type=click.Choice(CONTAINERS), help="Write this instead of the container that went in.")
+@dictionary_option
 @talk_options
-def decompress(files: tuple[str, ...], container: str | None, **options: Any) -> None:
+def decompress(files: tuple[str, ...], container: str | None, dictionary: str | None, **options: Any) -> None:
     """Give back what each FILE.tzip was made from, as FILE.
 
     The container is the one that went in (length-prefixed messages for files written from Python), without the gzip or
@@ -168,19 +183,21 @@ def decompress(files: tuple[str, ...], container: str | None, **options: Any) ->
     """
     conversion = _Conversion(files, **options)
 
+    learned = loaded_dictionary(dictionary)
+
     def work(name: str) -> None:
-        _decompress_file(conversion, name, container)
+        _decompress_file(conversion, name, container, learned)
 
     conversion.session.each(conversion.names, work)
     conversion.session.finish()
 
 
-def _decompress_file(conversion: _Conversion, name: str, container: str | None) -> None:
+def _decompress_file(conversion: _Conversion, name: str, container: str | None, dictionary: Dictionary | None) -> None:
     import tracezip
     from tracezip.files import write_messages
 
     destination = conversion.destination(name, streams.decompressed_name)
-    with streams.open_input(name) as source, tracezip.open(source) as reader:
+    with streams.open_input(name) as source, tracezip.open(source, dictionary=dictionary) as reader:
         container = container or _container_of(reader.metadata)
         if container not in _TEXT_CONTAINERS:
             conversion.refuse_terminal(destination)
@@ -229,25 +246,26 @@ def info(files: tuple[str, ...], as_json: bool) -> None:
 
 @cli.command()
 @_files
+@dictionary_option
 @talk_options
-def test(files: tuple[str, ...], quiet: bool, verbose: bool) -> None:
+def test(files: tuple[str, ...], dictionary: str | None, quiet: bool, verbose: bool) -> None:
     """Verify each FILE by decoding all of it; nothing is written."""
-    session = new_session(quiet, verbose)
+    session, learned = new_session(quiet, verbose), loaded_dictionary(dictionary)
 
     def work(name: str) -> None:
-        _test_file(session, name)
+        _test_file(session, name, learned)
 
     session.each(names_of(files), work)
     session.finish()
 
 
-def _test_file(session: Session, name: str) -> None:
+def _test_file(session: Session, name: str, dictionary: Dictionary | None) -> None:
     import tracezip
 
     n_messages = 0
     with (
         streams.open_input(name) as source,
-        tracezip.open(source) as reader,
+        tracezip.open(source, dictionary=dictionary) as reader,
         _progress(session, source, name) as progress,
     ):
         for _ in progress.over(reader):
@@ -265,7 +283,7 @@ def _arrow(name: str, n_before: int | None, n_after: int, destination: str, rema
     return f"{shown(name)}: {before}{human_bytes(n_after)}{remark}, {target}"
 
 
-for archive_command in (merge, split, recover):
+for archive_command in (merge, split, recover, train, view):
     cli.add_command(archive_command)
 
 

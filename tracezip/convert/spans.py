@@ -108,7 +108,10 @@ class Context(NamedTuple):
         return _resource(self.resource, self.resource_schema_url), _scope(self.scope, self.scope_schema_url)
 
 
-def encoded_spans(message: bytes) -> Iterator[tuple[bytes, Context]]:
+EncodedSpan = tuple[bytes, Context]
+
+
+def encoded_spans(message: bytes) -> Iterator[EncodedSpan]:
     """The spans of an OTLP protobuf message, in order, still encoded. Raises InputError where it is none."""
     for resource_spans in read_fields("TracesData", message)["resource_spans"]:
         outer = read_fields("ResourceSpans", resource_spans)

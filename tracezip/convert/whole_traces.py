@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO
 
 from tracezip.convert.fields import read_field
-from tracezip.convert.spans import Context, Resource, Scope, Span, encoded_spans, read_span
+from tracezip.convert.spans import Context, EncodedSpan, Span, encoded_spans, read_span
 from tracezip.convert.wire import utf8
 from tracezip.errors import InputError
 
@@ -30,15 +30,28 @@ def whole_traces(messages: Iterable[bytes]) -> Iterator[list[Span]]:
 
     Raises InputError that names the message, or the trace, if something is not OTLP.
     """
+    for trace_id, trace in encoded_traces(_all_encoded(messages)):
+        try:
+            yield [read_span(span, *context.read()) for span, context in trace]
+        except InputError as error:
+            raise InputError(f"trace {trace_id.hex()}: {error}", offset=error.offset) from None
+
+
+def encoded_traces(spans: Iterable[EncodedSpan]) -> Iterator[tuple[bytes, list[EncodedSpan]]]:
+    """Each trace id and the spans that have it, still encoded, in the order of `whole_traces`."""
     with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
         store = _Store(file)
-        for index, message in enumerate(messages):
-            try:
-                for span, context in encoded_spans(message):
-                    store.add(span, context)
-            except InputError as error:
-                raise InputError(f"message {index}: {error}", offset=error.offset) from None
+        for span, context in spans:
+            store.add(span, context)
         yield from store.traces()
+
+
+def _all_encoded(messages: Iterable[bytes]) -> Iterator[EncodedSpan]:
+    for index, message in enumerate(messages):
+        try:
+            yield from encoded_spans(message)
+        except InputError as error:
+            raise InputError(f"message {index}: {error}", offset=error.offset) from None
 
 
 class _Store:
@@ -47,7 +60,7 @@ class _Store:
         self._size = 0
         self._last: dict[bytes, int] = {}
         self._places: dict[Context, int] = {}
-        self._contexts: dict[int, tuple[Resource, Scope]] = {}
+        self._contexts: dict[int, Context] = {}
 
     def add(self, span: bytes, context: Context) -> None:
         trace_id = read_field("Span", "trace_id", span) or b""
@@ -69,30 +82,25 @@ class _Store:
         self._size += len(data)
         return place
 
-    def traces(self) -> Iterator[list[Span]]:
+    def traces(self) -> Iterator[tuple[bytes, list[EncodedSpan]]]:
         for trace_id, place in self._last.items():
-            try:
-                trace = self._trace(place)
-            except InputError as error:
-                raise InputError(f"trace {trace_id.hex()}: {error}", offset=error.offset) from None
-            yield trace[::-1]
+            yield trace_id, self._trace(place)[::-1]
 
-    def _trace(self, place: int) -> list[Span]:
+    def _trace(self, place: int) -> list[EncodedSpan]:
         spans = []
         while place >= 0:
             place, head, n_bytes = self._read(place, _SPAN)
             span = self._file.read(n_bytes)
-            spans.append(read_span(span, *self._context(head)))
+            spans.append((span, self._context(head)))
         return spans
 
-    def _context(self, place: int) -> tuple[Resource, Scope]:
+    def _context(self, place: int) -> Context:
         context = self._contexts.get(place)
         if context is None:
             if len(self._contexts) >= N_CONTEXTS:
                 self._contexts.clear()
             resource, resource_url, scope, scope_url = (self._file.read(size) for size in self._read(place, _CONTEXT))
-            context = Context(resource, resource_url.decode(), scope, scope_url.decode()).read()
-            self._contexts[place] = context
+            context = self._contexts[place] = Context(resource, resource_url.decode(), scope, scope_url.decode())
         return context
 
     def _read(self, place: int, head: struct.Struct) -> tuple[int, ...]:

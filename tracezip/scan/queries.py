@@ -16,6 +16,7 @@ from tracezip.scan.rows import plain_span
 from tracezip.scan.select import Selector
 
 _TRACE_ID = Field("", "trace_id")
+MESSAGE_SPANS = 512
 _TRACES_AT_ONCE = 1024
 """Of those that are looked for in one pass; they are in memory together."""
 
@@ -69,6 +70,18 @@ def spans(archive: Archive, where: Expression) -> Iterator[Span]:
             except InputError:
                 continue  # it is no OTLP, and was not asked for
             yield span
+
+
+def messages(archive: Archive, where: Expression) -> Iterator[bytes]:
+    """The spans for which it holds as OTLP messages of at most `MESSAGE_SPANS`, in the order of the file."""
+    selector = Selector(where)
+    for chunk in archive.chunks(units_for(where)):
+        parts = chunk.span_bytes(chunk.select(selector))
+        for first in range(0, len(parts), MESSAGE_SPANS):
+            builder = MessageBuilder()
+            for part in parts[first : first + MESSAGE_SPANS]:
+                builder.add(part)
+            yield builder.message()
 
 
 def scan(archive: Archive, where: Expression, columns: Iterable[str] | None) -> Iterator[Batch]:
