@@ -61,3 +61,20 @@ u64 count_spans(const u8 *p, size_t n, u32 level) {
     }
     return spans + could_begin(p, end);
 }
+
+size_t other_fields(const u8 *p, size_t n, u64 tag, u64 *places, size_t most) {
+    const u8 *begin = p, *end = p + n;
+    size_t found = 0;
+    while (p < end && found <= most) {
+        u64 its_tag;
+        const u8 *value, *after, *at = loose_varint(p, end, TAG_BYTES, &its_tag);
+        if (!at || !(after = value_end(at, end, (u32)its_tag & 7, &value)))
+            break;
+        if (its_tag != tag && ++found <= most) {
+            places[2 * found - 2] = (u64)(p - begin);
+            places[2 * found - 1] = (u64)(after - begin);
+        }
+        p = after;
+    }
+    return found;
+}

@@ -7,4 +7,8 @@
  * walked it counts the bytes that could begin a span, so that the number is never too small. */
 u64 count_spans(const u8 *p, size_t n, u32 level);
 
+/* The fields in p[0..n) that do not have this tag, up to the first that cannot be walked: places[2 * i] is where field
+ * i begins, places[2 * i + 1] where it ends. There is room for `most`; returns how many there are, most + 1 if more. */
+size_t other_fields(const u8 *p, size_t n, u64 tag, u64 *places, size_t most);
+
 #endif

@@ -28,7 +28,12 @@ def running(backend: str) -> Iterator[None]:
     """Everything that is made inside runs on this backend."""
     module = importlib.import_module(MODULES[backend])
     with mock.patch.multiple(
-        _backend, Encoder=module.Encoder, Decoder=module.Decoder, count_spans=module.count_spans, NAME=module.NAME
+        _backend,
+        Encoder=module.Encoder,
+        Decoder=module.Decoder,
+        count_spans=module.count_spans,
+        other_fields=module.other_fields,
+        NAME=module.NAME,
     ):
         yield
 

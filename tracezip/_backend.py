@@ -173,3 +173,6 @@ Decoder: Callable[[Sequence[bytes]], BlockDecoder] = _module.Decoder
 """Decoder(preset strings)."""
 count_spans: Callable[[bytes | memoryview, int], int] = _module.count_spans
 """The spans in the fields of a message (level 0), a ResourceSpans (1) or a ScopeSpans (2); never too few."""
+other_fields: Callable[[bytes | memoryview, int, int], list[tuple[int, int]] | None] = _module.other_fields
+"""Start and end of each field of a message that has not a tag, as far as it can be walked; None if there are more than
+so many, at most 1,024."""

@@ -109,6 +109,7 @@ cdef extern from "decode.h" nogil:
 
 cdef extern from "count.h" nogil:
     uint64_t c_count_spans "count_spans" (const uint8_t *p, size_t n, uint32_t level)
+    size_t c_other_fields "other_fields" (const uint8_t *p, size_t n, uint64_t tag, uint64_t *places, size_t most)
 
 cdef extern from "state_counts.h" nogil:
     enum: N_COUNTS, COUNT_ROWS, COUNT_SPANS, COUNT_MESSAGES
@@ -159,6 +160,19 @@ def count_spans(const uint8_t[::1] data not None, uint32_t level):
     with nogil:
         count = c_count_spans(&data[0], n, level)
     return count
+
+
+def other_fields(const uint8_t[::1] data not None, uint64_t tag, size_t most):
+    """Start and end of each field that has not this tag; None if there are more than `most`, at most 1,024."""
+    cdef uint64_t places[2048]
+    cdef size_t n = data.shape[0], found
+    if most > 1024:
+        raise ValueError(f"most is {most}, the limit is 1024")
+    if n == 0:
+        return []
+    with nogil:
+        found = c_other_fields(&data[0], n, tag, places, most)
+    return None if found > most else [(places[2 * i], places[2 * i + 1]) for i in range(found)]
 
 
 cdef class _Preset:
@@ -459,8 +473,8 @@ cdef class Decoder(_Rows):
     """The sections of blocks to messages; its dictionaries live until `reset`."""
     cdef CDecoder *_c
     cdef _Preset _strings
-    cdef Decoder _like  # what this one knows may stand in the memory of that one
     cdef bint _is_partial
+    cdef Decoder _like  # what this one knows may stand in the memory of that one
 
     def __cinit__(self, preset):
         self._strings = _preset(preset)
@@ -602,11 +616,11 @@ cdef class Decoder(_Rows):
         return numbers.tobytes(), bytes(flags)
 
     def reset(self, Decoder like=None):
+        self._is_partial = False
         if like is not None:
             like._alive()
             if like._strings is not self._strings:
                 raise ValueError("a decoder can only begin like one with the same preset strings")
-        self._is_partial = False
         if self._c == NULL:
             self._begin()
         self._check(decoder_reset(self._c, NULL if like is None else like._c), b"memory")

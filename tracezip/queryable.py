@@ -14,6 +14,7 @@ from tracezip.where import as_expression
 
 if TYPE_CHECKING:
     from tracezip.convert.spans import Span
+    from tracezip.dictionary import Dictionary
     from tracezip.recover import Damage
     from tracezip.scan.archive import Archive
     from tracezip.scan.columns import Batch
@@ -31,8 +32,8 @@ class Queryable(ABC):
     _own_file: Any = None
 
     @abstractmethod
-    def _queried(self) -> tuple[Any, list[Damage] | None]:
-        """What was opened, and where damage is noted if it is passed over. Raises UsageError if it is closed."""
+    def _queried(self) -> tuple[Any, list[Damage] | None, Dictionary | None]:
+        """What was opened, where damage is noted if it is passed over, the dictionary. UsageError if it is closed."""
 
     def trace(self, trace_id: bytes | str) -> bytes | None:
         """One trace, as one OTLP message with all its spans; None if it is not there. Ids are bytes or hexadecimal."""
@@ -93,11 +94,11 @@ class Queryable(ABC):
     def _opened(self) -> Archive:
         from tracezip.scan.archive import Archive
 
-        file, damages = self._queried()
+        file, damages, dictionary = self._queried()
         if self._archive is None:
             if is_path(file):
                 file = self._own_file = open(os.fspath(file), "rb")  # noqa: SIM115  (closed by _close_archive)
-            self._archive = Archive(file, damages)
+            self._archive = Archive(file, damages, dictionary)
         return self._archive
 
     def _close_archive(self) -> None:

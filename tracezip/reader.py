@@ -46,7 +46,7 @@ class Reader(Queryable, Iterator[bytes]):
         self._skips_damage = skip_damage
         self._messages: deque[bytes] = deque()
         self._at_end = False
-        self._given = file
+        self._given, self._dictionary = file, dictionary
         if is_path(file):
             file = self._file = open(os.fspath(file), "rb")  # noqa: SIM115  (closed with the reader)
         try:
@@ -79,10 +79,10 @@ class Reader(Queryable, Iterator[bytes]):
         self._close_file()
         self._close_archive()
 
-    def _queried(self) -> tuple[Any, list[Damage] | None]:
+    def _queried(self) -> tuple[Any, list[Damage] | None, Dictionary | None]:
         if self._guard.is_over:
             raise UsageError("this reader is closed; open the file again")
-        return self._given, self.damages if self._skips_damage else None
+        return self._given, self.damages if self._skips_damage else None, self._dictionary
 
     def _next_message(self) -> bytes | None:
         try:

@@ -2,8 +2,9 @@
 
 A part is `prefix + message[skip:]`. Where a message can be cut between two ResourceSpans, its parts are plain messages.
 A ResourceSpans that is too large is cut between its ScopeSpans, a ScopeSpans between its spans: such a part is put into
-a wrapper, a small valid message that repeats the resource and the scope, of which `skip` bytes are not emitted; the
-true bytes that belong there are the prefix. What cannot be walked is cut anywhere, as prefixes of empty messages.
+a wrapper, a small valid message of which `skip` bytes are not emitted; the true bytes that belong there are the prefix.
+The wrapper repeats all fields of the ResourceSpans and of the ScopeSpans but their children, so that the part says of
+its spans all that the message says of them. What cannot be walked is cut anywhere, as prefixes of empty messages.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from tracezip import _backend, limits
 from tracezip.varint import pack_varint
 from tracezip.walk import SPANS_LEVEL, UNIT, fields
 
-# Field 1, length-delimited, is the Resource of a ResourceSpans and the scope of a ScopeSpans.
-_CONTEXT = 0x0A
+_MAX_CONTEXT_FIELDS = 100
+"""Of a ResourceSpans or ScopeSpans; OTLP has two."""
 
 
 class Part(NamedTuple):
@@ -95,29 +96,37 @@ class _Cutter:
     def _cut(self, at: int, stop: int, contexts: tuple[bytes, ...]) -> Iterator[Part]:
         """Cuts what stands between two positions, which is `len(contexts)` levels deep, into regions of whole fields.
 
-        `contexts` are the resource and the scope that enclose it, as far as they stand before it.
+        `contexts` are the other fields of what encloses it, from the outside to the inside; for the message itself b"".
         """
         level = len(contexts)
         if level == 1 and sum(tag == _CONTEXT for tag, *_ in fields(self._data, at, stop)) > 1:
             yield from self._raw(at, stop)  # all of them together are the resource: no part of it is right alone
             return
         region = _Region(at)
-        context = b""
+        others = self._others(at, stop, level)
+        if others is None or sum(map(len, contexts)) + sum(b - a for a, b in others) > limits.MAX_CONTEXT_BYTES:
+            others, contexts = [], (b"",) * level  # all is repeated, or nothing
+        context = b"".join([self._data[a:b] for a, b in others])
         for tag, start, value, end in fields(self._data, at, stop):
             at = end
             n_spans = self._n_spans(value, end, level) if tag == UNIT[level] else 0
             if self._is_too_large(tag, end - start, n_spans, level):
-                yield from self._region(region, start, contexts)
+                yield from self._region(region, start, contexts, others)
                 yield from self._inside(tag, start, value, end, (*contexts, context))
-                region = _Region(end, context)
+                region = _Region(end)
             elif region.would_overflow(end, n_spans):
-                yield from self._region(region, start, contexts)
-                region = _Region(start, context)
+                yield from self._region(region, start, contexts, others)
+                region = _Region(start)
             region.n_spans += 0 if region.start == end else n_spans
-            if tag == _CONTEXT and level and end - start <= limits.MAX_CONTEXT_BYTES:
-                context = self._data[start:end]
-        yield from self._region(region, at, contexts)
+        yield from self._region(region, at, contexts, others)
         yield from self._raw(at, stop)
+
+    def _others(self, at: int, stop: int, level: int) -> list[tuple[int, int]] | None:
+        """Start and end of each field that is no child; none in the message itself, None if there are too many."""
+        if not level:
+            return []
+        found = _backend.other_fields(memoryview(self._data)[at:stop], UNIT[level], _MAX_CONTEXT_FIELDS)
+        return None if found is None else [(at + start, at + end) for start, end in found]
 
     def _n_spans(self, value: int, end: int, level: int) -> int:
         if level == SPANS_LEVEL:
@@ -136,12 +145,15 @@ class _Cutter:
         else:
             yield from self._raw(start, end)
 
-    def _region(self, region: _Region, end: int, contexts: tuple[bytes, ...]) -> Iterator[Part]:
-        """The part for the fields of a region, in the wrapper that its level needs."""
+    def _region(
+        self, region: _Region, end: int, contexts: tuple[bytes, ...], others: list[tuple[int, int]]
+    ) -> Iterator[Part]:
+        """The part for the fields of a region, in the wrapper that its level needs; `others` are those around it."""
         if end == region.start:
             return
         content = self._data[region.start : end]
-        before = [*contexts[1:], region.context][: len(contexts)]
+        around = b"".join([self._data[a:b] for a, b in others if not region.start <= a < end])
+        before = [*contexts[1:], around][: len(contexts)]
         message = content
         for level in range(len(contexts), 0, -1):
             message = before[level - 1] + message
@@ -161,10 +173,8 @@ class _Cutter:
 class _Region:
     """Neighbouring fields that go into one part."""
 
-    def __init__(self, start: int, context: bytes = b"") -> None:
+    def __init__(self, start: int) -> None:
         self.start = start
-        self.context = context
-        """The resource or scope that stands before it in the same ResourceSpans or ScopeSpans."""
         self.n_spans = 0
 
     def would_overflow(self, end: int, n_spans: int) -> bool:

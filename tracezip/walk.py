@@ -24,6 +24,13 @@ def count_spans(data: bytes, level: int) -> int:
     return _count_spans(bytes(data), 0, len(data), level)
 
 
+def other_fields(data: bytes | memoryview, tag: int, most: int) -> list[tuple[int, int]] | None:
+    """Start and end of each field that has not this tag, as far as it can be walked; None if more than `most`."""
+    data = bytes(data)
+    places = [(start, end) for its_tag, start, _, end in fields(data, 0, len(data)) if its_tag != tag]
+    return places if len(places) <= most else None
+
+
 def _tags(data: bytes, start: int, stop: int) -> int:
     """No less than the spans there: each begins with a tag, 0x12, or 0x92 where a writer was wasteful."""
     return data.count(b"\x12", start, stop) + data.count(b"\x92", start, stop)

@@ -23,9 +23,9 @@ from tracezip.reference.state_copy import state_copied
 from tracezip.reference.summary import summarize
 from tracezip.reference.tables import KINDS, Kind, Message, Record
 from tracezip.reference.write import Writer
-from tracezip.walk import count_spans
+from tracezip.walk import count_spans, other_fields
 
-__all__ = ["NAME", "Decoder", "Encoder", "count_spans"]
+__all__ = ["NAME", "Decoder", "Encoder", "count_spans", "other_fields"]
 
 NAME = "reference"
 

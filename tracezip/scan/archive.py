@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracezip import _backend
-from tracezip.begin import preset
+from tracezip.begin import decoder_to_begin_like, preset
 from tracezip.block import Block, UnzstdStage, read_block
-from tracezip.container import BLOCK, HEAD_BYTES, Frame, peek_frame, read_head
+from tracezip.container import BLOCK, HEAD_BYTES, HEADER, Frame, peek_frame, read_head, read_header
 from tracezip.errors import FormatError, InputError, LimitError, TracezipError
 from tracezip.index import Unit, read_units
 from tracezip.recover import Damage, resync
-from tracezip.scan.chunks import Chunk, Joiner
+from tracezip.scan.chunks import Chunk, Joiner, RowChunk, all_in_rows
 from tracezip.scan.rows import Rows
 from tracezip.source import Source
+
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
 
 _CONTINUED = 2
 ALL = 1 << 62
@@ -29,14 +32,16 @@ class Archive:
     With a list of `damages` what is damaged is passed over and noted there; without, it is an error.
     """
 
-    def __init__(self, file: Any, damages: list[Damage] | None = None) -> None:
+    def __init__(self, file: Any, damages: list[Damage] | None = None, dictionary: Dictionary | None = None) -> None:
         if not getattr(file, "seekable", lambda: hasattr(file, "seek"))():
             raise InputError(
                 "queries need a file that can seek: give a path, or read the stream into a file first", code="argument"
             )
         self._file = file
         self._damages = damages
+        self._dictionary = dictionary
         self._decoder = _backend.Decoder(preset())
+        self._like: _backend.BlockDecoder | None = None
         self._unzstd = UnzstdStage()
 
     @cached_property
@@ -50,7 +55,7 @@ class Archive:
 
     def again(self) -> Archive:
         """The same archive, for a second query while the first one goes on."""
-        other = Archive(self._file, self._damages)
+        other = Archive(self._file, self._damages, self._dictionary)
         other.units = self.units
         return other
 
@@ -60,15 +65,50 @@ class Archive:
         They come in the order of the file. A chunk is good until the next one is asked for. A message that goes on in
         other units is always whole.
         """
-        joiner = Joiner()
-        wanted = self._whole_messages([n_wanted(unit) for unit in self.units])
+        wanted = [n_wanted(unit) for unit in self.units]
+        joiner = None if self._is_known else Joiner()
+        if joiner is not None:
+            wanted = self._whole_messages(wanted)
         last = -1
         for i, n in enumerate(wanted):
             if n:
-                if last != i - 1:
+                if joiner is not None and last != i - 1:
                     joiner.lose()
                 last = i
+                self._like = self._likes[i]
                 yield from self._unit(self.units[i], n, joiner)
+
+    @cached_property
+    def _likes(self) -> list[_backend.BlockDecoder | None]:
+        """For each unit, what its restart groups begin like: its stream's header stands in a gap between units."""
+        likes: list[_backend.BlockDecoder | None] = []
+        like, end = None, 0
+        for unit in self.units:
+            for frame in self._frames(end, unit.offset):
+                if frame.kind == HEADER:
+                    like = decoder_to_begin_like(read_header(frame).dictionary, self._dictionary)
+            likes.append(like)
+            end = unit.end
+        return likes
+
+    def _frames(self, start: int, stop: int) -> Iterator[Frame]:
+        """The whole frames in a stretch of the file."""
+        source = Source(io.BytesIO(self._read_at(start, stop - start) if start < stop else b""), start)
+        while source.peek(1):
+            try:
+                frame = peek_frame(source)
+            except (FormatError, LimitError):
+                source.skip(1)
+                resync(source)
+                continue
+            if frame is not None:
+                yield frame
+                source.skip(frame.n_bytes)
+
+    @cached_property
+    def _is_known(self) -> bool:
+        """Whether the index knows all units: then all their spans are in rows, and no message needs to be joined."""
+        return all(unit.summary is not None for unit in self.units)
 
     def _whole_messages(self, wanted: list[int]) -> list[int]:
         """If a message goes on from one unit to the next, they are wanted together."""
@@ -95,8 +135,8 @@ class Archive:
         finally:
             self._file.seek(position)
 
-    def _unit(self, unit: Unit, n_wanted: int, joiner: Joiner) -> Iterator[Chunk]:
-        """The chunks of one unit, or of what can be read of it."""
+    def _unit(self, unit: Unit, n_wanted: int, joiner: Joiner | None) -> Iterator[Chunk]:
+        """The chunks of one unit, or of what can be read of it; without a joiner, rows as they are."""
         source, chain = Source(io.BytesIO(self._read_at(unit.offset, unit.n_bytes)), unit.offset), None
         while n_wanted > 0:
             offset, frame = source.offset, None
@@ -106,40 +146,46 @@ class Archive:
                     return
                 if frame.kind == BLOCK:
                     block = _block_of(frame)
-                    rows = self._read(frame, block, chain, n_wanted)
+                    rows = self._read(frame, block, chain, n_wanted, joins=joiner is not None)
                     chain = block.header.chain + 1
                     n_wanted -= rows.n_spans
-                    yield from joiner.chunks(self._decoder, rows, continued=block.header.continued)
+                    if joiner is None:
+                        yield RowChunk(rows, 0, rows.n_spans)
+                    else:
+                        yield from joiner.chunks(self._decoder, rows, continued=block.header.continued)
             except (FormatError, LimitError) as error:
                 self._pass_over(source, offset, frame, error)
-                joiner.lose()
                 chain = None
+                if joiner is not None:
+                    joiner.lose()
             else:
                 source.skip(frame.n_bytes)
 
-    def _read(self, frame: Frame, block: Block, chain: int | None, most_spans: int) -> Rows:
+    def _read(self, frame: Frame, block: Block, chain: int | None, most_spans: int, *, joins: bool) -> Rows:
         """The rows of a block, up to so many spans."""
         header = block.header
         try:
             if header.chain and header.chain != chain:
                 raise FormatError("the block does not follow the one before it: a part of the data is missing")
             if not header.chain:
-                self._decoder.reset()
-            rows = self._read_rows(block, ALL if header.chain else most_spans)
+                self._decoder.reset(self._like)
+            rows = self._read_rows(block, ALL if header.chain else most_spans, joins=joins)
             if rows.n_spans != header.n_spans and rows.n_spans < most_spans:
                 raise FormatError(f"the block has {rows.n_spans} spans and not the {header.n_spans} that it says")
         except TracezipError as error:
             raise _placed(error, frame) from None
         return rows
 
-    def _read_rows(self, block: Block, most_spans: int) -> Rows:
+    def _read_rows(self, block: Block, most_spans: int, *, joins: bool) -> Rows:
         """All rows, if messages of the block have to be joined: they are not to be had of a part of it."""
         sections, n_bytes = self._unzstd.sections(block), block.header.n_bytes
         self._decoder.read(sections, n_bytes, most_spans)
         rows = Rows(self._decoder)
-        if rows.n_spans < most_spans or not (any(self._decoder.outline()[1]) or block.header.continued):
+        if not joins and not all_in_rows(self._decoder):
+            raise FormatError("the block has what its index does not know of: the data is damaged, or made to deceive")
+        if not joins or rows.n_spans < most_spans or not (any(self._decoder.outline()[1]) or block.header.continued):
             return rows
-        self._decoder.reset()
+        self._decoder.reset(self._like)
         self._decoder.read(sections, n_bytes)
         return Rows(self._decoder)
 

@@ -14,11 +14,12 @@ from tracezip.convert.fields import read_fields
 from tracezip.errors import InputError
 from tracezip.expression import Field
 from tracezip.scan.messages import SpanBytes, cut
-from tracezip.scan.rows import Numbers, RowNumbers, Rows, plain_span
+from tracezip.scan.rows import RESOURCE_SPANS, Numbers, RowNumbers, Rows, plain_span
 from tracezip.scan.select import Selector, is_odd
 
 _TRACE_ID = Field("", "trace_id")
-_CONTINUES = 2
+_NOT_ALL_ROWS, _CONTINUES = 1, 2
+"""Flags of parts, see BlockDecoder.outline."""
 
 
 class Chunk(Protocol):
@@ -105,6 +106,20 @@ def matches(selector: Selector, part: SpanBytes) -> bool:
         return selector.expression.matches(plain_span(part))
     except InputError:
         return not selector.expression.fields
+
+
+def all_in_rows(decoder: _backend.BlockDecoder) -> bool:
+    """Whether the rows of the block that was read are all its spans, each with all that it stands in.
+
+    Parts of messages that were cut repeat that, or nothing of it if it is too large. FORMAT.md, "Parts".
+    """
+    n_resources, flags = decoder.outline()
+    is_cut = np.frombuffer(flags, np.uint8) & _NOT_ALL_ROWS != 0
+    if not is_cut.any():
+        return True
+    counts = np.frombuffer(n_resources, np.uint32)
+    first = (np.cumsum(counts, dtype=np.uint32) - counts)[is_cut]
+    return bool(counts[is_cut].all()) and all(decoder.records(RESOURCE_SPANS, first.data))
 
 
 class Joiner:

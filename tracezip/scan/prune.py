@@ -59,6 +59,8 @@ class Pruner:
                 can_hold, can_fail = can_hold and holds, can_fail or fails
             else:
                 can_hold, can_fail = can_hold or holds, can_fail and fails
+            if can_hold != can_fail and can_hold != isinstance(e, And):
+                break  # nothing can change it
         return can_hold, can_fail
 
     def _comparison(self, c: Comparison, group: _Group) -> Possible:
@@ -115,7 +117,9 @@ def _duration(c: Comparison, group: _Group) -> Possible:
 
 
 def _start(c: Comparison, group: _Group) -> Possible:
-    return _between(c, group.unit.min_start, max(group.unit.max_end, group.unit.min_start))
+    """If a duration is 0, some span may end before it starts, which may be behind all ends."""
+    most = group.unit.max_end if group.unit.min_duration else _MOST
+    return _between(c, group.unit.min_start, max(most, group.unit.min_start))
 
 
 def _end(c: Comparison, group: _Group) -> Possible:
