@@ -99,9 +99,6 @@ class _Cutter:
         `contexts` are the other fields of what encloses it, from the outside to the inside; for the message itself b"".
         """
         level = len(contexts)
-        if level == 1 and sum(tag == _CONTEXT for tag, *_ in fields(self._data, at, stop)) > 1:
-            yield from self._raw(at, stop)  # all of them together are the resource: no part of it is right alone
-            return
         region = _Region(at)
         others = self._others(at, stop, level)
         if others is None or sum(map(len, contexts)) + sum(b - a for a, b in others) > limits.MAX_CONTEXT_BYTES:
