@@ -21,7 +21,10 @@ class FullBlock(NamedTuple):
     n_rows: int
 
 
-def full_block(level: int) -> FullBlock:
+def full_block(level: int, *, for_searches: bool = False) -> FullBlock:
+    """`for_searches`: less is read for one answer, and the file is a little larger."""
+    if for_searches:
+        return FullBlock(limits.UNIT_SPANS, limits.BLOCK_BYTES, limits.BLOCK_ROWS)
     if level >= limits.LARGE_BLOCKS_LEVEL:
         return FullBlock(limits.LARGE_BLOCK_SPANS, limits.LARGE_BLOCK_BYTES, limits.LARGE_BLOCK_ROWS)
     return FullBlock(limits.BLOCK_SPANS, limits.BLOCK_BYTES, limits.BLOCK_ROWS)

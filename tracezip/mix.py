@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _M64 = (1 << 64) - 1
 
 
@@ -11,6 +13,7 @@ def mix(z: int) -> int:
     return z ^ z >> 33
 
 
+@lru_cache(16)  # a query asks every unit for the same one
 def hash_of_id(trace_id: bytes) -> int:
     """The hash of an id of any size. FORMAT.md, "Index"."""
     h = len(trace_id)

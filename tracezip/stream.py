@@ -69,6 +69,7 @@ class StreamEncoder:
         *,
         chained: bool = False,
         indexed: bool = False,
+        for_searches: bool = False,
         threads: int = 1,
         dictionary: Dictionary | None = None,
     ) -> None:
@@ -77,7 +78,7 @@ class StreamEncoder:
         self.header = pack_header(facts or {}, dictionary.id if dictionary else None)
         """The frame that stands before all others."""
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
-        self._full = full_block(level)
+        self._full = full_block(level, for_searches=for_searches)
         self._lanes = Lanes(
             lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads, sums_up=indexed
         )

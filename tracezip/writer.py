@@ -39,11 +39,18 @@ class Writer:
         metadata: Mapping[str, Any] | None,
         threads: int = 1,
         dictionary: Dictionary | None = None,
+        for_searches: bool = False,
     ) -> None:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
         self._stream = StreamEncoder(
-            level, dictionary_threshold, stream_facts(metadata), indexed=True, threads=threads, dictionary=dictionary
+            level,
+            dictionary_threshold,
+            stream_facts(metadata),
+            indexed=True,
+            for_searches=for_searches,
+            threads=threads,
+            dictionary=dictionary,
         )
         self._sink = Sink(file, mode)
         self._header = self._stream.header  # written with the first frame: an unused writer leaves an archive as it is

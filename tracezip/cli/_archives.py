@@ -87,17 +87,20 @@ def _merge_sorted(session: Session, out: str, files: tuple[str, ...], force: boo
     import tempfile
 
     import tracezip
+    from tracezip.limits import DEFAULT_DICTIONARY_THRESHOLD
     from tracezip.regroup import Regrouper
+    from tracezip.writer import Writer
 
     _refuse_same(files, out)
-    metadata = {**_metadata_of_all(files), "regrouped": True}
+    how: dict[str, Any] = {"level": level, "threads": threads, "dictionary_threshold": DEFAULT_DICTIONARY_THRESHOLD}
+    how["metadata"] = {**_metadata_of_all(files), "regrouped": True}
     n_before = sum(map(os.path.getsize, files))
     with (
         open(files[0], "rb") as first,
         streams.open_output(out, first, force=force) as sink,
         tempfile.TemporaryDirectory(prefix=".tracezip-", dir=os.path.dirname(out) or ".") as folder,
         closing(Regrouper(folder, n_before * _EXPANSION)) as regrouper,
-        tracezip.open(sink, "wb", level=level, metadata=metadata, threads=threads) as writer,
+        Writer(sink, "w", for_searches=True, **how) as writer,
     ):
         for name in files:
             with _errors_naming(name), tracezip.open(name) as reader:

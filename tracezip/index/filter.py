@@ -19,8 +19,6 @@ _QUARTER_BITS = 2
 _HASH_BITS = 64
 MAX_HIGH_BITS, MAX_LOW_BITS = 24, 8
 
-_N_ZEROS = np.array([8 - byte.bit_count() for byte in range(256)], np.uint8)
-
 
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
@@ -49,14 +47,20 @@ class TraceFilter:
         """The place of the zero that ends a bucket; -1 before the first one."""
         if bucket < 0:
             return -1
-        unary = np.frombuffer(self.data, np.uint8, _n_bytes(self.n_entries + (1 << self.high_bits)))
-        n_zeros = np.cumsum(_N_ZEROS[unary], dtype=np.uint32)
-        byte = int(np.searchsorted(n_zeros, bucket + 1))
-        if byte == len(unary):
-            return len(unary) * 8  # only in a filter that nobody made as it should be
-        left = bucket + 1 - (int(n_zeros[byte - 1]) if byte else 0)
-        zeros = [bit for bit in range(8) if not int(unary[byte]) >> bit & 1]
-        return byte * 8 + zeros[left - 1]
+        low, high = 0, _n_bytes(self.n_entries + (1 << self.high_bits))
+        while low < high:  # the first byte up to which, it included, there are enough zeros
+            middle = (low + high) // 2
+            if self._n_zeros(middle + 1) > bucket:
+                high = middle
+            else:
+                low = middle + 1
+        left = bucket - self._n_zeros(low)
+        zeros = [bit for bit in range(8) if not self.data[low] >> bit & 1] if low < len(self.data) else []
+        return low * 8 + zeros[left] if left < len(zeros) else len(self.data) * 8  # as only what is no filter has it
+
+    def _n_zeros(self, n_bytes: int) -> int:
+        """In so many of the first bytes."""
+        return n_bytes * 8 - int.from_bytes(self.data[:n_bytes], "little").bit_count()
 
     def _value(self, entry: int) -> int:
         """Its lower bits, and its quarter below them."""

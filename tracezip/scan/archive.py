@@ -84,7 +84,7 @@ class Archive:
         likes: list[_backend.BlockDecoder | None] = []
         like, end = None, 0
         for unit in self.units:
-            for frame in self._frames(end, unit.offset):
+            for frame in self._frames(end, unit.offset) if end < unit.offset else ():
                 if frame.kind == HEADER:
                     like = decoder_to_begin_like(read_header(frame).dictionary, self._dictionary)
             likes.append(like)
@@ -93,7 +93,7 @@ class Archive:
 
     def _frames(self, start: int, stop: int) -> Iterator[Frame]:
         """The whole frames in a stretch of the file."""
-        source = Source(io.BytesIO(self._read_at(start, stop - start) if start < stop else b""), start)
+        source = Source(io.BytesIO(self._read_at(start, stop - start)), start)
         while source.peek(1):
             try:
                 frame = peek_frame(source)
