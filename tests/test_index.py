@@ -71,11 +71,11 @@ def check_traces(unit: Unit, spans: Sequence[Span]) -> None:
     assert unit.summary is not None
     last = {s.trace_id: row for row, s in enumerate(spans)}
     for trace_id, row in last.items():
-        quarter = unit.summary.last_quarter(trace_id)
-        assert quarter is not None
-        assert quarter >= 4 * row // len(spans) + 1
+        last = unit.summary.last_sixteenth(trace_id)
+        assert last is not None
+        assert last >= 16 * row // len(spans) + 1
     r = random.Random(1)
-    n_false = sum(unit.summary.last_quarter(r.randbytes(16)) is not None for _ in range(200))
+    n_false = sum(unit.summary.last_sixteenth(r.randbytes(16)) is not None for _ in range(200))
     assert n_false < 100
 
 
@@ -200,7 +200,7 @@ def test_a_span_without_service_and_name_and_trace_id_is_counted_as_such(backend
     unit = read_units(data)[0]
     assert unit.summary is not None
     assert [(pair.service, pair.name) for pair in unit.summary.pairs if not pair.service] == [("", "")]
-    assert unit.summary.last_quarter(b"") == 1
+    assert unit.summary.last_sixteenth(b"") in (1, 2, 4)  # the first place of 16, 8 or 4
     check_unit(data, unit)
 
 
@@ -436,7 +436,7 @@ def test_an_index_that_lies_under_a_right_checksum_never_makes_a_reader_crash(da
     units = read_units(with_index(good, bytes(body), moved=data.draw(st.sampled_from([0, 0, 1, 10**9]))))
     for unit in units:
         if unit.summary is not None:
-            assert unit.summary.last_quarter(bytes(16)) in (None, 1, 2, 3, 4)
+            assert unit.summary.last_sixteenth(bytes(16)) in (None, *range(1, 17))
             assert isinstance(unit.summary.pairs, list)
 
 

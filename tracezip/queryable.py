@@ -102,6 +102,8 @@ class Queryable(ABC):
         return self._archive
 
     def _close_archive(self) -> None:
-        self._archive = None
+        if self._archive is not None:
+            self._archive.close()
+            self._archive = None
         if self._own_file is not None:
             self._own_file.close()

@@ -14,32 +14,33 @@ from numpy.typing import NDArray
 from tracezip.errors import FormatError
 from tracezip.mix import hash_of_id
 
-N_QUARTERS = 4
-_QUARTER_BITS = 2
+MAX_PLACE_BITS = 4
+N_PLACES = 1 << MAX_PLACE_BITS
 _HASH_BITS = 64
 MAX_HIGH_BITS, MAX_LOW_BITS = 24, 8
 
 
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
-    """`n_entries` fingerprints in 2^`high_bits` buckets, `low_bits` of each, and its quarter if `has_quarters`."""
+    """`n_entries` fingerprints in 2^`high_bits` buckets: `low_bits` of each, `place_bits` of its last span's place."""
 
     n_entries: int
     high_bits: int
     low_bits: int
-    has_quarters: bool
+    place_bits: int
     data: bytes | memoryview
 
-    def last_quarter(self, trace_id: bytes) -> int | None:
-        """The quarter (1 to 4) of the unit in which the trace's last span stands, or a later one; None: it has none."""
+    def last_sixteenth(self, trace_id: bytes) -> int | None:
+        """The sixteenth (1 to 16) of the unit with the trace's last span, or a later one; None: it has none there."""
         fingerprint = hash_of_id(trace_id) >> (_HASH_BITS - self.high_bits - self.low_bits)
         high, low = fingerprint >> self.low_bits, fingerprint & (1 << self.low_bits) - 1
         at = self._end_of_bucket(high - 1) + 1
         entry = at - high
         while 0 <= entry < self.n_entries and self.data[at >> 3] >> (at & 7) & 1:
             value = self._value(entry)
-            if value >> (_QUARTER_BITS if self.has_quarters else 0) == low:
-                return value % N_QUARTERS + 1 if self.has_quarters else N_QUARTERS
+            if value >> self.place_bits == low:
+                place = value & (1 << self.place_bits) - 1
+                return place + 1 << MAX_PLACE_BITS - self.place_bits
             at, entry = at + 1, entry + 1
         return None
 
@@ -63,30 +64,26 @@ class TraceFilter:
         return n_bytes * 8 - int.from_bytes(self.data[:n_bytes], "little").bit_count()
 
     def _value(self, entry: int) -> int:
-        """Its lower bits, and its quarter below them."""
-        width = self.low_bits + _QUARTER_BITS * self.has_quarters
+        """Its lower bits, and below them its place."""
+        width = self.low_bits + self.place_bits
         at = _n_bytes(self.n_entries + (1 << self.high_bits)) * 8 + entry * width
         return int.from_bytes(self.data[at >> 3 : (at >> 3) + 3], "little") >> (at & 7) & (1 << width) - 1
 
 
-def make_filter(
-    hashes: NDArray[np.uint64], quarters: NDArray[np.uint64], low_bits: int, *, has_quarters: bool
-) -> TraceFilter:
-    """The filter of hashes, each with its quarter (1 to 4); of equal ones, and of equal fingerprints, the later."""
+def make_filter(hashes: NDArray[np.uint64], places: NDArray[np.uint64], low_bits: int, place_bits: int) -> TraceFilter:
+    """The filter of hashes, each with its place, of `place_bits`; of equal ones, or equal fingerprints, the later."""
     high_bits = min(max(len(hashes) - 1, 0).bit_length(), MAX_HIGH_BITS)
     unused = np.uint64(_HASH_BITS - high_bits - low_bits)
-    keys = np.sort(hashes >> unused << np.uint64(_QUARTER_BITS) | quarters - np.uint64(1))
-    fingerprints = keys >> np.uint64(_QUARTER_BITS)
+    keys = np.sort(hashes >> unused << np.uint64(place_bits) | places)
+    fingerprints = keys >> np.uint64(place_bits)
     is_last = np.append(fingerprints[1:] != fingerprints[:-1], True)[: len(keys)]
     keys, fingerprints = keys[is_last], fingerprints[is_last]
-    low = np.uint64((1 << low_bits) - 1)
     highs = (fingerprints >> np.uint64(low_bits)).astype(np.int64)
-    values = keys & (low << np.uint64(_QUARTER_BITS) | np.uint64(3)) if has_quarters else fingerprints & low
     unary = np.zeros(len(keys) + (1 << high_bits), np.uint8)
     unary[highs + np.arange(len(keys))] = 1
     data = np.packbits(unary, bitorder="little").tobytes()
-    data += _packed(values, low_bits + _QUARTER_BITS * has_quarters)
-    return TraceFilter(len(keys), high_bits, low_bits, has_quarters, data)
+    data += _packed(keys, low_bits + place_bits)
+    return TraceFilter(len(keys), high_bits, low_bits, place_bits, data)
 
 
 def _packed(values: NDArray[np.uint64], width: int) -> bytes:
@@ -96,11 +93,11 @@ def _packed(values: NDArray[np.uint64], width: int) -> bytes:
     return np.packbits(bits.reshape(-1), bitorder="little").tobytes()
 
 
-def filter_bytes(n_entries: int, high_bits: int, low_bits: int, has_quarters: bool) -> int:
+def filter_bytes(n_entries: int, high_bits: int, low_bits: int, place_bits: int) -> int:
     """The size of such a filter. Raises FormatError for one that cannot be."""
-    if high_bits > MAX_HIGH_BITS or low_bits > MAX_LOW_BITS:
+    if high_bits > MAX_HIGH_BITS or low_bits > MAX_LOW_BITS or place_bits > MAX_PLACE_BITS:
         raise FormatError("a filter of trace ids has more bits than it may")
-    width = low_bits + _QUARTER_BITS * has_quarters
+    width = low_bits + place_bits
     return _n_bytes(n_entries + (1 << high_bits)) + _n_bytes(n_entries * width)
 
 

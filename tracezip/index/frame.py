@@ -121,7 +121,7 @@ def _filter_columns(filters: Sequence[TraceFilter]) -> dict[str, Any]:
         "traces": [each.n_entries for each in filters],
         "high_bits": [each.high_bits for each in filters],
         "low_bits": [each.low_bits for each in filters],
-        "quarters": [each.has_quarters for each in filters],
+        "place_bits": [each.place_bits for each in filters],
     }
     return {key: _pack_column(values) for key, values in columns.items()}
 
@@ -226,12 +226,12 @@ class _PairTable:
 
 
 def _filters(facts: dict[str, Any], data: memoryview, n: int) -> list[TraceFilter]:
-    columns = (_read_column(facts, key, n).tolist() for key in ("traces", "high_bits", "low_bits", "quarters"))
+    columns = (_read_column(facts, key, n).tolist() for key in ("traces", "high_bits", "low_bits", "place_bits"))
     filters, at = [], 0
-    for n_entries, high_bits, low_bits, has_quarters in zip(*columns, strict=True):
-        end = at + filter_bytes(n_entries, high_bits, low_bits, bool(has_quarters))
+    for n_entries, high_bits, low_bits, place_bits in zip(*columns, strict=True):
+        end = at + filter_bytes(n_entries, high_bits, low_bits, place_bits)
         if end > len(data):
             raise FormatError("the index ends inside a filter")
-        filters.append(TraceFilter(n_entries, high_bits, low_bits, bool(has_quarters), data[at:end]))
+        filters.append(TraceFilter(n_entries, high_bits, low_bits, place_bits, data[at:end]))
         at = end
     return filters

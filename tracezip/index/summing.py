@@ -9,7 +9,7 @@ import numpy as np
 
 from tracezip import limits
 from tracezip._backend import BlockSummary
-from tracezip.index.filter import MAX_LOW_BITS, N_QUARTERS, TraceFilter, make_filter
+from tracezip.index.filter import MAX_LOW_BITS, MAX_PLACE_BITS, TraceFilter, make_filter
 from tracezip.index.units import Bounds, Pair, Summary
 
 _PAIR = np.dtype(
@@ -102,18 +102,16 @@ def _fewer(pairs: list[Pair], n_spans: int) -> list[Pair]:
 # --- traces -----------------------------------------------------------------------------------------------------------
 
 _OTHER_BITS = 3
-"""What an entry takes besides its lower bits and its quarter."""
-_QUARTER_BITS = 2
+"""What an entry takes besides its lower bits and its place."""
 _FAIR_LOW_BITS, _MIN_LOW_BITS = 5, 2
-"""With fewer than the first, quarters are left out; there are never fewer than the second."""
+"""Places get what the first leave; there are never fewer than the second."""
 
 
-def _filter_bits(n_traces: int, n_spans: int, n_bytes: int) -> tuple[int, bool]:
-    """How many lower bits, and whether quarters: 1.5 bits a span, or 1.5 % of the unit, are for the filter."""
+def _filter_bits(n_traces: int, n_spans: int, n_bytes: int) -> tuple[int, int]:
+    """How many lower bits, and how many of places: 1.5 bits a span, or 1.5 % of the unit, are for the filter."""
     n_free = max(3 * n_spans // 2, 3 * n_bytes // 25) // max(n_traces, 1) - _OTHER_BITS
-    has_quarters = n_free >= _FAIR_LOW_BITS + _QUARTER_BITS
-    low_bits = n_free - _QUARTER_BITS if has_quarters else n_free
-    return max(min(low_bits, MAX_LOW_BITS), _MIN_LOW_BITS), has_quarters
+    place_bits = max(min(n_free - _FAIR_LOW_BITS, MAX_PLACE_BITS), 0)
+    return max(min(n_free - place_bits, MAX_LOW_BITS), _MIN_LOW_BITS), place_bits
 
 
 def _filter(blocks: Blocks, n_spans: int, n_bytes: int) -> TraceFilter:
@@ -121,6 +119,6 @@ def _filter(blocks: Blocks, n_spans: int, n_bytes: int) -> TraceFilter:
     rows = np.concatenate(
         [np.frombuffer(block[4], np.uint32) + np.uint64(before) for before, block in blocks] or [np.zeros(0, np.uint64)]
     )
-    low_bits, has_quarters = _filter_bits(len(hashes), n_spans, n_bytes)
-    quarters = rows * np.uint64(N_QUARTERS) // np.uint64(max(n_spans, 1)) + np.uint64(1)
-    return make_filter(hashes, quarters, low_bits, has_quarters=has_quarters)
+    low_bits, place_bits = _filter_bits(len(hashes), n_spans, n_bytes)
+    places = (rows << np.uint64(place_bits)) // np.uint64(max(n_spans, 1))
+    return make_filter(hashes, places, low_bits, place_bits)

@@ -71,12 +71,12 @@ class Summary:
             self._pairs = self._make_pairs()
         return self._pairs
 
-    def last_quarter(self, trace_id: bytes) -> int | None:
-        """The quarter (1 to 4) of the unit behind which there is no span of the trace; None: there is none at all.
+    def last_sixteenth(self, trace_id: bytes) -> int | None:
+        """The sixteenth (1 to 16) of the unit behind which there is no span of the trace; None: there is none at all.
 
-        Spans are counted through the unit from 0; those of the first q quarters are the first ceil(q * n_spans / 4).
+        Spans are counted through the unit from 0; those up to sixteenth i are the first ceil(i * n_spans / 16).
         """
-        return self.trace_filter.last_quarter(trace_id)
+        return self.trace_filter.last_sixteenth(trace_id)
 
 
 @dataclass(slots=True)

@@ -135,7 +135,7 @@ def _trace_id(c: Comparison, group: _Group) -> Possible:
 
 
 def _may_have(unit: Summary, trace_id: str) -> bool:
-    return len(trace_id) % 2 == 0 and unit.last_quarter(bytes.fromhex(trace_id)) is not None
+    return len(trace_id) % 2 == 0 and unit.last_sixteenth(bytes.fromhex(trace_id)) is not None
 
 
 _OF_FIELD: dict[str, Callable[[Comparison, _Group], Possible]] = {

@@ -48,8 +48,8 @@ def _n_spans_of(unit: Unit, trace_id: bytes) -> int:
     """How many spans of a unit must be read to find all of a trace."""
     if unit.summary is None:
         return ALL
-    quarter = unit.summary.last_quarter(trace_id)
-    return 0 if quarter is None else ALL if quarter == 4 else -(-unit.n_spans * quarter // 4)
+    last = unit.summary.last_sixteenth(trace_id)
+    return 0 if last is None else ALL if last == 16 else -(-unit.n_spans * last // 16)
 
 
 def trace_ids(archive: Archive, prefix: str = "") -> Iterator[bytes]:
