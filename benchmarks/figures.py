@@ -27,6 +27,7 @@ BATCH_SIZES = {
     "zstd -3": "zstd -3",
     "zstd -3, dictionary": "zstd -3, dictionary",
     "tracezip -3": "**tracezip**",
+    "tracezip -3, dictionary": "**tracezip, dictionary**",
     "STEF + zstd": "STEF, stream",
     "OTel-Arrow + zstd": "OTel-Arrow, stream",
     "tracezip -3, stream": "**tracezip, stream**",

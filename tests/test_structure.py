@@ -24,7 +24,7 @@ CSRC = ROOT / "csrc"
 LAYERS = (
     {"errors", "limits", "convert.schema", "reference.format_limits", "reference.skeleton", "walk", "mix"},
     {"__init__"},
-    {"varint", "guard", "convert.wire"},
+    {"varint", "guard", "options", "convert.wire"},
     {"_native", "reference"},
     {"_backend", "source", "unpack"},
     {

@@ -9,7 +9,7 @@ from tracezip.block import SECTIONS
 from tracezip.container import INDEX, read_frame
 from tracezip.errors import TruncatedError
 from tracezip.source import Source, is_path
-from tracezip.stream import StreamDecoder
+from tracezip.stream.decoder import StreamDecoder
 
 _INDEX_PART = "index"
 

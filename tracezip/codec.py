@@ -13,7 +13,8 @@ from tracezip.guard import Guard
 from tracezip.limits import DEFAULT_DICTIONARY_THRESHOLD, DEFAULT_LEVEL, DEFAULT_MAX_OUTPUT_BYTES
 from tracezip.reader import Reader
 from tracezip.source import Source
-from tracezip.stream import StreamDecoder, StreamEncoder
+from tracezip.stream.decoder import StreamDecoder
+from tracezip.stream.encoder import StreamEncoder
 from tracezip.writer import Writer
 
 if TYPE_CHECKING:

@@ -13,8 +13,10 @@ from tracezip.block import UnzstdStage, read_block
 from tracezip.container import BLOCK, peek_frame
 from tracezip.convert import to_otlp
 from tracezip.errors import InputError, TracezipError
+from tracezip.options import checked_option
 from tracezip.source import Source
-from tracezip.stream import StreamDecoder, StreamEncoder, checked_option
+from tracezip.stream.decoder import StreamDecoder
+from tracezip.stream.encoder import StreamEncoder
 
 
 class Dictionary:

@@ -17,7 +17,7 @@ from tracezip.index.reading import Stream, read_streams
 from tracezip.index.units import Unit
 from tracezip.index.writing import UnitBlocks
 from tracezip.reader import Reader
-from tracezip.stream import StreamEncoder
+from tracezip.stream.encoder import StreamEncoder
 from tracezip.writer import stream_facts
 
 _SMALL_BLOCK_SPANS = limits.BLOCK_SPANS // 4

@@ -15,7 +15,7 @@ from tracezip.guard import Guard
 from tracezip.queryable import Queryable
 from tracezip.recover import Damage, resync
 from tracezip.source import Source, is_path
-from tracezip.stream import OUTPUT_LIMIT, StreamDecoder
+from tracezip.stream.decoder import OUTPUT_LIMIT, StreamDecoder
 
 if TYPE_CHECKING:
     from tracezip.dictionary import Dictionary

@@ -24,7 +24,7 @@ from tracezip.block import SECTIONS, BlockHeader, UnzstdStage, ZstdStage, pack_b
 from tracezip.container import checksum_of
 from tracezip.errors import ChecksumError, InputError, LimitError
 from tracezip.guard import Guard
-from tracezip.stream import checked_option
+from tracezip.options import checked_option
 from tracezip.varint import pack_varint
 from tracezip.walk import UNIT, fields
 

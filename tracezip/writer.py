@@ -15,7 +15,7 @@ from tracezip.convert import to_otlp
 from tracezip.errors import InputError, TracezipError
 from tracezip.guard import Guard
 from tracezip.sink import Sink
-from tracezip.stream import StreamEncoder
+from tracezip.stream.encoder import StreamEncoder
 
 if TYPE_CHECKING:
     from tracezip.dictionary import Dictionary

@@ -1,15 +1,10 @@
-"""One stream: OTLP messages to frames and back. Knows nothing of files. FORMAT.md, "Streams"."""
+"""The frames of streams to OTLP messages."""
 
 from __future__ import annotations
 
-import dataclasses
-import operator
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-
-import xxhash
 
 from tracezip import _backend, limits
 from tracezip.begin import decoder_to_begin_like, preset
@@ -22,197 +17,24 @@ from tracezip.container import (
     Frame,
     Totals,
     checksum_of,
-    pack_header,
     read_end,
     read_header,
 )
 from tracezip.errors import (
     ChecksumError,
     FormatError,
-    InputError,
     LimitError,
     TracezipError,
     TruncatedError,
     UnsupportedError,
 )
-from tracezip.index.units import Unit
-from tracezip.lanes import Lanes
-from tracezip.layout import Layout, full_block
-from tracezip.split import Part, cut, split
+from tracezip.options import checked_option
 
 if TYPE_CHECKING:
     from tracezip.dictionary import Dictionary
 
 OUTPUT_LIMIT = "output-limit"
 """The code of the LimitError for more output than the caller allows, which is no damage."""
-
-
-def checked_option(name: str, value: object, low: int, high: int) -> int:
-    """A whole number from `low` to `high`; raises InputError for anything else."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(f"{name} must be a whole number, not a {type(value).__name__}", code="argument") from None
-    if not low <= number <= high:
-        raise InputError(f"{name} must be from {low} to {high}, not {number}", code="argument")
-    return number
-
-
-class StreamEncoder:
-    """Messages in, frames out. `chained`: blocks of a group build on each other. `indexed`: see Layout."""
-
-    def __init__(
-        self,
-        level: int,
-        dictionary_threshold: int,
-        facts: Mapping[str, Any] | None = None,
-        *,
-        chained: bool = False,
-        indexed: bool = False,
-        for_searches: bool = False,
-        threads: int = 1,
-        dictionary: Dictionary | None = None,
-    ) -> None:
-        level = checked_option("level", level, limits.MIN_LEVEL, limits.MAX_LEVEL)
-        threshold = checked_option("dictionary_threshold", dictionary_threshold, 1, limits.MAX_DICTIONARY_THRESHOLD)
-        self.header = pack_header(facts or {}, dictionary.id if dictionary else None)
-        """The frame that stands before all others."""
-        n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
-        self._full = full_block(level, for_searches=for_searches)
-        self._lanes = Lanes(
-            lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads, sums_up=indexed
-        )
-        self._layout = Layout(len(self.header), indexed=indexed)
-        self._like = dictionary.encoder if dictionary else None
-        self._chained = chained
-        self._totals = Totals()
-        self._n_parts = 0  # pending, as are the next two
-        self._n_bytes = 0
-        self._hash = xxhash.xxh3_64()
-        self._inside = False  # the next part goes on with a message
-        self._block_begins_inside = False
-        self._new_group()
-
-    @property
-    def totals(self) -> Totals:
-        """Of everything that was added, also of what is not in a block yet."""
-        totals = dataclasses.replace(self._totals)
-        totals.add(0, 0, self._encoder.n_spans, self._n_bytes)
-        return totals
-
-    def add(self, message: bytes) -> Iterator[bytes]:
-        """Takes one message; gives the frames that became full. The iterator must be run to its end."""
-        if len(message) > limits.MAX_MESSAGE_BYTES:
-            raise InputError(f"a message of {len(message)} bytes, protobuf allows {limits.MAX_MESSAGE_BYTES}: split it")
-        if self._add_whole(message):
-            if self._is_full():
-                yield self._end_block()
-        else:
-            for part in split(message):
-                yield from self._add_with_room(part)
-        self._totals.n_messages += 1
-
-    def flush(self) -> bytes:
-        """The frames of all that is pending; nothing if nothing is."""
-        return self._end_block() + self._layout.blocks(self._lanes.finish())
-
-    def end(self) -> bytes:
-        """The frames of what is pending, and the end record."""
-        return self.flush() + self._layout.end(self._totals)
-
-    def copy(self, frames: bytes, unit: Unit, totals: Totals) -> bytes:
-        """The frames of what is pending, and of a unit of another archive, whose blocks hold `totals`, as it stands."""
-        flushed = self.flush()
-        self._totals.add(totals.n_blocks, totals.n_messages, totals.n_spans, totals.n_bytes)
-        return flushed + self._layout.copied(frames, unit)
-
-    def count_messages(self, n_messages: int) -> None:
-        """So many messages end in what was copied."""
-        self._totals.n_messages += n_messages
-
-    def close(self) -> None:
-        """Lets the threads go; what was not given out is lost."""
-        self._lanes.close()
-
-    def _end_block(self) -> bytes:
-        """Ends the block that is filled, if there is anything in it; gives the frames that are ready."""
-        if not self._n_parts:
-            return b""
-        frames = self._layout.blocks(self._lanes.end_block(self._header_of_block()))
-        self._n_parts = self._n_bytes = 0
-        self._hash.reset()
-        self._block_begins_inside = self._inside
-        if not self._chained:
-            self._new_group()
-        return frames
-
-    @property
-    def _encoder(self) -> _backend.BlockEncoder:
-        return self._lanes.filled.encoder
-
-    def _add_whole(self, message: bytes) -> bool:
-        """Adds a message that needs no room made: nearly all of them, whose spans are counted while they are parsed.
-
-        To count them before takes a tenth of the time that compression takes: the bytes come from far each time.
-        """
-        n_bytes = len(message)
-        if n_bytes > limits.PART_BYTES or self._overflows_block(n_bytes) or self._overflows_group(n_bytes):
-            return False
-        return self._add_part(Part(message), self._n_free_spans())
-
-    def _overflows_block(self, n_bytes: int) -> bool:
-        return self._n_parts > 0 and self._n_bytes + n_bytes > self._full.n_bytes
-
-    def _overflows_group(self, n_bytes: int) -> bool:
-        n_free_bytes = limits.MAX_GROUP_BYTES - self._n_group_bytes - self._n_bytes
-        return n_bytes > n_free_bytes or self._chain >= limits.MAX_GROUP_BLOCKS
-
-    def _n_free_spans(self) -> int:
-        return limits.MAX_GROUP_SPANS - self._n_group_spans - self._encoder.n_spans
-
-    def _add_with_room(self, part: Part) -> Iterator[bytes]:
-        """Adds a part; before it ends the block if the part would not fit into it, and likewise the restart group."""
-        if self._overflows_block(part.n_bytes):
-            yield self._end_block()
-        if self._overflows_group(part.n_bytes) or not self._add_part(part, self._n_free_spans()):
-            yield self._end_block()
-            self._new_group()
-            if not self._add_part(part, sys.maxsize if part.is_counted else limits.MAX_GROUP_SPANS):
-                for smaller in cut(part):
-                    yield from self._add_with_room(smaller)
-        if self._is_full():
-            yield self._end_block()
-
-    def _new_group(self) -> None:
-        self._encoder.reset(self._like)
-        self._chain = self._n_group_spans = self._n_group_bytes = 0
-
-    def _add_part(self, part: Part, most_spans: int) -> bool:
-        """False, and nothing is added, if it has more spans than that."""
-        if not self._encoder.add(part.message, part.prefix, part.skip, part.continues, most_spans):
-            return False
-        self._hash.update(part.prefix)
-        self._hash.update(memoryview(part.message)[part.skip :])
-        self._n_parts += 1
-        self._n_bytes += part.n_bytes
-        self._inside = part.continues
-        return True
-
-    def _is_full(self) -> bool:
-        return (
-            self._encoder.n_spans >= self._full.n_spans
-            or self._encoder.n_rows >= self._full.n_rows
-            or self._n_parts >= limits.MAX_BLOCK_PARTS
-        )
-
-    def _header_of_block(self) -> BlockHeader:
-        n_spans, checksum = self._encoder.n_spans, self._hash.intdigest() & 0xFFFFFFFF
-        header = BlockHeader(self._chain, self._block_begins_inside, self._n_parts, n_spans, self._n_bytes, checksum)
-        self._chain += 1
-        self._n_group_spans += n_spans
-        self._n_group_bytes += self._n_bytes
-        self._totals.add(1, 0, n_spans, self._n_bytes)
-        return header
 
 
 class StreamDecoder:

@@ -1,0 +1,1 @@
+"""One stream: OTLP messages to frames and back. Knows nothing of files. FORMAT.md, "Streams"."""
