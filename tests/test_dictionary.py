@@ -157,6 +157,11 @@ def test_no_more_is_learned_than_asked_for() -> None:
         train_dictionary(SAMPLE, max_spans=0)
 
 
+def test_a_sample_with_too_many_spans_is_taken_apart() -> None:
+    learned = train_dictionary([b"".join(TRACES)], max_spans=100)
+    assert 50 <= sum(1 for _ in spans_of(tracezip.decompress(learned.data))) <= 100
+
+
 def test_threads_share_a_dictionary(dictionary: Dictionary) -> None:
     fresh = Dictionary(dictionary.data)
 

@@ -17,6 +17,7 @@ from tracezip.options import checked_option
 from tracezip.source import Source
 from tracezip.stream.decoder import StreamDecoder
 from tracezip.stream.encoder import StreamEncoder
+from tracezip.walk import UNIT, fields
 
 
 class Dictionary:
@@ -87,15 +88,24 @@ def train_dictionary(samples: Iterable[Any], *, max_spans: int = limits.DICTIONA
 
     samples: traces in any form that `compress` takes, best such as will be compressed: single traces, if traces are
     compressed one by one. Evenly chosen ones with about `max_spans` spans are learned (at most 16,384: more is larger
-    to keep and slower to begin with, and hardly better). Raises InputError if there is no span in them.
+    to keep and slower to begin with, and hardly better); a trace that has more is taken apart into its ResourceSpans.
+    Raises InputError if there is no span in them, or nothing small enough.
     """
     max_spans = checked_option("max_spans", max_spans, 1, limits.BLOCK_SPANS)
-    messages = [to_otlp(sample) for sample in samples]
+    messages = [piece for sample in samples for piece in _pieces(to_otlp(sample), max_spans)]
     stream = StreamEncoder(limits.DEFAULT_LEVEL, limits.DEFAULT_DICTIONARY_THRESHOLD)
     frames = [frame for message in _evenly_chosen(messages, max_spans) for frame in stream.add(message)]
     if not stream.totals.n_spans:
-        raise InputError("there are no spans in the samples to learn from")
+        raise InputError(f"the samples have no spans to learn from, or more than {max_spans} in each ResourceSpans")
     return Dictionary(b"".join([stream.header, *frames, stream.end()]))
+
+
+def _pieces(message: bytes, max_spans: int) -> Iterator[bytes]:
+    """The message, or its ResourceSpans as messages if it has too many spans."""
+    if _backend.count_spans(message, 0) <= max_spans:
+        yield message
+    else:
+        yield from (message[start:end] for tag, start, _, end in fields(message, 0, len(message)) if tag == UNIT[0])
 
 
 def _evenly_chosen(messages: list[bytes], max_spans: int) -> Iterator[bytes]:
