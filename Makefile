@@ -19,7 +19,7 @@ help:
 	@echo "make lint types   check style, formatting and types; make format applies the style"
 	@echo "make clean        remove the environment and everything built"
 
-# The package stays editable; the compiler's warnings in csrc/ are errors here, as in CI. PYTHONWARNINGS hides one of
+# Everything but Spark, which is 500 MB and needs Java: `pip install '.[spark]'`. The package stays editable; the compiler's warnings in csrc/ are errors here, as in CI. PYTHONWARNINGS hides one of
 # setuptools about editable packages in general; pip still prints everything when the build fails.
 $(INSTALLED): pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -27,7 +27,7 @@ $(INSTALLED): pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	TRACEZIP_WERROR=1 PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--editable '.[all]'
+		--editable '.[test,bench,dev,otel,tables]'
 	@touch $@
 
 $(BUILT): $(INSTALLED) $(NATIVE)

@@ -84,10 +84,15 @@ def messages(archive: Archive, where: Expression) -> Iterator[bytes]:
             yield builder.message()
 
 
-def scan(archive: Archive, where: Expression, columns: Iterable[str] | None) -> Iterator[Batch]:
-    """The columns of the spans for which it holds, in the order of the file."""
-    names, selector = checked_names(columns), Selector(where)
-    for chunk in archive.chunks(units_for(where)):
+def scan(
+    archive: Archive, where: Expression, columns: Iterable[str] | None, stretch: range | None = None
+) -> Iterator[Batch]:
+    """The columns of the spans for which it holds, in the order of the file.
+
+    With a `stretch` of offsets, only of the units that begin there.
+    """
+    names, selector, n_wanted = checked_names(columns), Selector(where), units_for(where)
+    for chunk in archive.chunks(lambda unit: 0 if stretch and unit.offset not in stretch else n_wanted(unit)):
         rows = chunk.select(selector)
         if len(rows):
             yield batch_of(chunk, rows, names)
