@@ -70,9 +70,14 @@ def small_units() -> Iterator[None]:
 def expected(folder: Path, where: str | None, columns: list[str]) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for path in (folder / "a.tzip", folder / "later/b.tzip"):
-        table = tracezip.open(path).to_arrow(where, columns)
+        table = table_of(path, where, columns)
         rows += zip(*(table[name].to_pylist() for name in columns), strict=True)
     return sorted(rows)
+
+
+def table_of(path: Path, where: str | None, columns: list[str]) -> Any:
+    with tracezip.open(path) as reader:
+        return reader.to_arrow(where, columns)
 
 
 def rows_of(frame: Any) -> list[tuple[Any, ...]]:
@@ -86,7 +91,7 @@ def test_a_folder_of_archives_is_a_table(spark: Any, folder: Path) -> None:
     assert rows_of(frame.select(*columns)) == expected(folder, None, columns)
 
 
-def test_filters_of_a_query_give_what_the_reader_gives(spark: Any, folder: Path) -> None:
+def test_queries_one_after_the_other_give_what_the_reader_gives(spark: Any, folder: Path) -> None:
     frame = spark.read.format("tracezip").load(str(folder))
     service = expected(folder, None, ["service_name"])[0][0]
     found = frame.where((frame.service_name == service) & (frame.duration >= 1_000_000)).select("span_id")
@@ -94,32 +99,32 @@ def test_filters_of_a_query_give_what_the_reader_gives(spark: Any, folder: Path)
     names = frame.where(frame.span_name.isin("GET", "documentLoad") | frame.span_name.startswith("res"))
     where = 'name = "GET" || name = "documentLoad" || name ^= "res"'
     assert rows_of(names.select("span_id")) == expected(folder, where, ["span_id"])
+    assert frame.count() == len(expected(folder, None, ["span_id"]))
 
 
 def test_partitions_are_stretches_of_units_that_may_match(folder: Path) -> None:
-    from pyspark.sql.datasource import EqualTo
-
     from tracezip.tables import spark
+    from tracezip.where import as_expression
 
     with small_units(), mock.patch.object(spark, "PARTITION_SPANS", 100):
         with tracezip.open(folder / "small.other", "wb") as writer:
             for message in MESSAGES:
                 writer.write(message)
-        reader = spark.SpanReader([str(folder / "small.other")], ["span_id"], None)
+        paths = [str(folder / "small.other")]
+        reader = spark.SpanReader(paths, ["span_id"], as_expression(None))
         parts = reader.partitions()
         assert len(parts) > 2
         assert all(one.stop <= other.start for one, other in pairwise(parts))
         found = [span_id for part in parts for batch in reader.read(part) for span_id in batch["span_id"].to_pylist()]
-        assert found == tracezip.open(folder / "small.other").to_arrow(None, ["span_id"])["span_id"].to_pylist()
-        list(reader.pushFilters([EqualTo(("service_name",), "there is none of this name")]))
-        assert not reader.partitions()
+        assert found == table_of(folder / "small.other", None, ["span_id"])["span_id"].to_pylist()
+        assert not spark.SpanReader(paths, ["span_id"], as_expression('service = "there is none"')).partitions()
 
 
 def test_options_choose_columns_and_spans(spark: Any, folder: Path) -> None:
     reader = spark.read.format("tracezip").option("columns", "span_id, duration").option("where", "duration > 5ms")
     frame = reader.load(str(folder / "*.tzip"))
     assert frame.columns == ["span_id", "duration"]
-    table = tracezip.open(folder / "a.tzip").to_arrow("duration > 5ms", ["span_id"])
+    table = table_of(folder / "a.tzip", "duration > 5ms", ["span_id"])
     assert rows_of(frame.select("span_id")) == sorted((span_id,) for span_id in table["span_id"].to_pylist())
 
 

@@ -20,28 +20,21 @@ from tracezip.expression import Expression
 from tracezip.index import Unit, read_units
 from tracezip.scan import queries
 from tracezip.scan.archive import Archive
-from tracezip.tables import arrow, filters
+from tracezip.tables import arrow
 from tracezip.where import as_expression
 
 PARTITION_SPANS = 1 << 17
 """A partition has so many spans, or the units that begin before it has."""
 _EXTENSION = ".tzip"
-_ORDERS = {
-    datasource.EqualTo: "=",
-    datasource.GreaterThan: ">",
-    datasource.GreaterThanOrEqual: ">=",
-    datasource.LessThan: "<",
-    datasource.LessThanOrEqual: "<=",
-    datasource.StringStartsWith: "^=",
-}
 
 
 class TracezipDataSource(datasource.DataSource):
     """The spans of an archive, or of all archives (*.tzip) in a folder; a path may also be a pattern of `glob`.
 
     Options: `columns`, those wanted, with commas between them (Spark does not say which ones a query needs); `where`,
-    in the language of `tracezip.where`. Filters of a query reach the archives by themselves: units that cannot match
-    are not read. Times are in microseconds, as Spark has them.
+    in the language of `tracezip.where`: units that cannot match are not read. Filters of a query are Spark's own
+    business: Spark 4.3 keeps a reader that was told of them for the next query of the same DataFrame, which then lacks
+    rows. Times are in microseconds, as Spark has them.
     """
 
     @classmethod
@@ -52,7 +45,7 @@ class TracezipDataSource(datasource.DataSource):
         return from_arrow_schema(_spark_schema(self._columns))
 
     def reader(self, schema: Any) -> datasource.DataSourceReader:
-        return SpanReader(paths_of(self.options), self._columns, self.options.get("where"))
+        return SpanReader(paths_of(self.options), self._columns, as_expression(self.options.get("where")))
 
     @property
     def _columns(self) -> list[str] | None:
@@ -74,7 +67,7 @@ def paths_of(options: Mapping[str, str]) -> list[str]:
 
 
 @dataclass
-class Stretch(datasource.InputPartition):  # type: ignore[misc]
+class Stretch(datasource.InputPartition):
     """The units of an archive that begin from the byte `start` on, and before `stop`."""
 
     path: str
@@ -83,25 +76,22 @@ class Stretch(datasource.InputPartition):  # type: ignore[misc]
 
 
 class SpanReader(datasource.DataSourceReader):
-    def __init__(self, paths: Sequence[str], columns: list[str] | None, where: str | None) -> None:
+    """Spans of archives, as the options choose them."""
+
+    def __init__(self, paths: Sequence[str], columns: list[str] | None, where: Expression) -> None:
         self._paths = paths
         self._columns = columns
-        self._where: Expression | None = None if where is None else as_expression(where)
-
-    def pushFilters(self, filters_of_query: list[Any]) -> Iterable[Any]:  # noqa: N802  (Spark's name)
-        for one in filters_of_query:
-            self._where = filters.both(self._where, _expression(one))
-            yield one  # Spark filters again
+        self._where = where
 
     def partitions(self) -> Sequence[datasource.InputPartition]:
-        wanted = queries.units_for(as_expression(self._where))
+        wanted = queries.units_for(self._where)
         return [part for path in self._paths for part in _stretches(path, [u for u in read_units(path) if wanted(u)])]
 
     def read(self, partition: Any) -> Iterator[Any]:
         schema = _spark_schema(self._columns)
         with open(partition.path, "rb") as file:
             stretch = range(partition.start, partition.stop)
-            batches = queries.scan(Archive(file), as_expression(self._where), self._columns, stretch)
+            batches = queries.scan(Archive(file), self._where, self._columns, stretch)
             for batch in arrow.record_batches(batches, self._columns):
                 yield pa.record_batch(
                     [column.cast(field.type, safe=False) for column, field in zip(batch, schema, strict=True)],
@@ -117,22 +107,6 @@ def _stretches(path: str, units: Sequence[Unit]) -> Iterator[Stretch]:
         if i == len(units) or (n_spans >= PARTITION_SPANS and all(each.summary is not None for each in units)):
             yield Stretch(path, units[first].offset, unit.end)
             first, n_spans = i, 0
-
-
-def _expression(one: Any) -> Expression | None:
-    """What a filter of Spark asks for at least; None: anything."""
-    if isinstance(one, datasource.In):
-        terms = [filters.comparison(_column(one), "=", value) for value in one.value]
-        found = terms[0] if terms else None
-        for term in terms[1:]:
-            found = filters.either(found, term)
-        return found
-    op = _ORDERS.get(type(one))
-    return None if op is None else filters.comparison(_column(one), op, one.value)
-
-
-def _column(one: Any) -> str:
-    return ".".join(one.attribute)
 
 
 def _spark_schema(columns: Iterable[str] | None) -> Any:
