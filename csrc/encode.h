@@ -20,8 +20,8 @@ typedef struct {
 Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level, const Encoder *of_same_stream);
 void encoder_free(Encoder *e);
 /* All functions below return TZ_OK or an error; after an error the encoder is only good for freeing. */
-/* Begins a restart group; pending messages are dropped. */
-/* Begins a restart group, with what `like` knows, if it is given: that must outlive it. */
+/* Begins a restart group, with what `like` knows, if it is given: that must outlive it. Pending messages are dropped.
+ */
 int encoder_reset(Encoder *e, const Encoder *like);
 /* *added is 0 if the message may have more spans than `most_spans`, see parse_message. */
 int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues,

@@ -32,7 +32,9 @@ def decoder_to_begin_like(wanted: bytes | None, dictionary: Dictionary | None) -
         return None
     if dictionary is None:
         raise UnsupportedError(
-            f"the data was compressed with the dictionary {wanted.hex()}: give it to read the data", code="dictionary"
+            f"the data was compressed with the dictionary {wanted.hex()}: give it (dictionary= in Python, -D of "
+            "tracezip decompress and test)",
+            code="dictionary",
         )
     if dictionary.id != wanted:
         raise UnsupportedError(

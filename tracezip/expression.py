@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 import re
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,7 +205,7 @@ def _test_of(op: str, value: Value) -> Callable[[object], bool]:
         return (lambda found: found is None) if op == "=" else (lambda found: found is not None)
     if isinstance(value, tuple):
         values = {(kind_of(one), one) for one in value}
-        return lambda found: isinstance(found, Hashable) and (kind_of(found), found) in values
+        return lambda found: kind_of(found) != "other" and (kind_of(found), found) in values
     kind, holds = kind_of(value), _holds(op, value)
     return lambda found: kind_of(found) == kind and holds(found)
 

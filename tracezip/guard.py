@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from tracezip.errors import UsageError
@@ -39,6 +41,15 @@ class Guard:
         if self._over:
             self._lock.release()
             raise UsageError(f"the {self._what} {self._over}: make a new one")
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Entered around a use of the object that it survives, whatever happens."""
+        self.__enter__()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is not None:

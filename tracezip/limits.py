@@ -93,4 +93,4 @@ PART_BYTES = 1 << 22
 MAX_PART_BYTES = 1 << 25
 """A part that cannot be cut further (one span) may be so large; what is still larger is kept raw."""
 MAX_CONTEXT_BYTES = 1 << 16
-"""A resource or scope larger than this is not repeated in the parts after the first."""
+"""Parts of a cut message repeat what stands around their spans, if all of it together is no larger than this."""

@@ -27,7 +27,8 @@ _SMALL_BLOCK_SPANS = limits.BLOCK_SPANS // 4
 class Merger:
     """Writes the messages of archives one after the other, in their order, as one stream with one index.
 
-    Of what is copied the frames' checksums are verified, but it is not decoded. `metadata` is that of the new archive;
+    Of what is copied the frames' checksums are verified; it is only decoded where the index knows nothing of it, to sum
+    it up. `metadata` is that of the new archive;
     `level` and `threads` are for what is compressed anew.
     """
 
@@ -42,10 +43,6 @@ class Merger:
     @property
     def header(self) -> bytes:
         return self._stream.header
-
-    @property
-    def totals(self) -> Totals:
-        return self._stream.totals
 
     def add(self, source: Any) -> Iterator[bytes]:
         """The frames for one archive, which must be whole. Raises as `tracezip.open` and its reader do.

@@ -6,11 +6,12 @@ import io
 import os
 from collections import deque
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tracezip.container import Frame, peek_frame
-from tracezip.errors import FormatError, LimitError, UsageError
+from tracezip.errors import FormatError, LimitError
 from tracezip.guard import Guard
 from tracezip.queryable import Queryable
 from tracezip.recover import Damage, resync
@@ -79,9 +80,10 @@ class Reader(Queryable, Iterator[bytes]):
         self._close_file()
         self._close_archive()
 
+    def _turn(self) -> AbstractContextManager[None]:
+        return self._guard.turn()
+
     def _queried(self) -> tuple[Any, list[Damage] | None, Dictionary | None]:
-        if self._guard.is_over:
-            raise UsageError("this reader is closed; open the file again")
         return self._given, self.damages if self._skips_damage else None, self._dictionary
 
     def _next_message(self) -> bytes | None:

@@ -118,6 +118,10 @@ def as_expression(where: str | Expression | None) -> Expression:
     return parse(where)
 
 
+_MAX_WORD = 256
+"""Python refuses to read numbers of thousands of digits."""
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
@@ -239,6 +243,8 @@ def _field(token: _Token) -> Field:
 
 def _read_value(field: Field, token: _Token) -> Scalar:
     """A token as a value of this field."""
+    if token.kind != "text" and len(token.text) > _MAX_WORD:
+        raise InputError(f"a number or word of more than {_MAX_WORD} characters")
     text = _unquoted(token.text) if token.kind == "text" else token.text
     if token.kind == "word" and text == "nil":
         return None

@@ -47,7 +47,7 @@ def merge(
 ) -> None:
     """Make one archive OUT of all FILEs, with one index.
 
-    The messages of the FILEs follow each other, in their order. Blocks are copied without decoding them, which is fast;
+    The messages of the FILEs follow each other, in their order. Blocks are copied as they are, which is fast;
     but a FILE of small blocks, as programs write them that flush often, is compressed anew, so that it shrinks: the
     level and -T are for those. FILEs must be whole (see recover) and must not be pipes. Nothing is left of OUT if
     anything goes wrong.
@@ -163,6 +163,8 @@ def recover(file: str, output: str, as_json: bool, force: bool, level: int | Non
 def _recover(session: Session, name: str, output: str, as_json: bool, force: bool, level: int) -> None:
     import tracezip
 
+    if as_json and output == streams.STANDARD:
+        raise click.UsageError("--json and the archive cannot both go to standard output: give -o OUT.")
     with streams.open_input(name) as source, tracezip.open(source, skip_damage=True) as reader:
         with (
             streams.open_output(output, source, force=force) as sink,
@@ -240,7 +242,7 @@ def split(
     def work(name: str) -> None:
         with (
             streams.open_input(name) as source,
-            _split.Outputs(prefix, level or DEFAULT_LEVEL, threads or n_processors(), force) as outputs,
+            _split.Outputs(file, prefix, level or DEFAULT_LEVEL, threads or n_processors(), force) as outputs,
         ):
             if max_bytes is not None:
                 _split.by_bytes(source, outputs, max_bytes)

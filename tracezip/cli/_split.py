@@ -27,7 +27,8 @@ _CARE = 0.95
 class Outputs:
     """Archives that get their names when all of them are complete; before that they stand in a folder beside."""
 
-    def __init__(self, prefix: str, level: int, threads: int, force: bool) -> None:
+    def __init__(self, source: str, prefix: str, level: int, threads: int, force: bool) -> None:
+        self._source = source
         self._prefix = prefix
         self._level = level
         self._threads = threads
@@ -91,6 +92,8 @@ class Outputs:
     def _give_names(self) -> None:
         targets = {name: f"{self._prefix}-{name}{EXTENSION}" for name in self._names}
         there = [target for target in targets.values() if os.path.lexists(target)]
+        if any(os.path.exists(self._source) and os.path.samefile(target, self._source) for target in there):
+            raise RefusalError("one of the archives would get the name of FILE itself: choose another prefix with -o")
         if there and not self._force:
             raise RefusalError(f"{name_of(there[0])} exists already; -f overwrites it")
         for name, target in targets.items():

@@ -26,7 +26,6 @@ class Format(NamedTuple):
 
     write: Writer
     needs_whole_traces: bool
-    is_text: bool = True
 
 
 FORMATS = {
@@ -34,7 +33,7 @@ FORMATS = {
     "zipkin": Format(write_zipkin, needs_whole_traces=False),
     "perfetto": Format(write_perfetto, needs_whole_traces=True),
     "csv": Format(write_csv, needs_whole_traces=False),
-    "parquet": Format(write_parquet, needs_whole_traces=False, is_text=False),
+    "parquet": Format(write_parquet, needs_whole_traces=False),
 }
 
 

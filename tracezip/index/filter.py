@@ -15,7 +15,6 @@ from tracezip.errors import FormatError
 from tracezip.mix import hash_of_id
 
 MAX_PLACE_BITS = 4
-N_PLACES = 1 << MAX_PLACE_BITS
 _HASH_BITS = 64
 MAX_HIGH_BITS, MAX_LOW_BITS = 24, 8
 

@@ -174,6 +174,8 @@ def _units(facts: dict[str, Any], filters: memoryview, end: int) -> list[Unit]:
     summaries = iter(_summaries(facts, filters, sum(map(bool, known))))
     units = []
     for n_bytes, n_blocks, n_spans, is_known in zip(sizes, blocks, spans, known, strict=True):
+        if not 0 < n_blocks <= n_bytes:
+            raise FormatError("the index tells of units without blocks, or of blocks without bytes")
         units.append(Unit(offset, n_bytes, n_blocks, n_spans, next(summaries) if is_known else None))
         offset += n_bytes
     return units

@@ -22,7 +22,6 @@ _HEX_WORD = re.compile(rb"[0-9a-f]{%d,%d}(?![0-9a-zA-Z])" % (MIN_HEX, MAX_HEX))
 _LETTER = re.compile(rb"[a-f]")
 _FIGURE = re.compile(rb"[0-9]")
 _WORD = re.compile(rb"[0-9a-zA-Z]")
-_HEX_DIGITS = re.compile(rb"[0-9a-f]*")
 _DIGITS = re.compile(rb"[0-9]*")
 _MARK = re.compile(rb"[\x01-\x04]")
 

@@ -191,10 +191,6 @@ class Path:
         self.number_in_kind = -1
         self.clock = Clock()
 
-    @property
-    def has_holes(self) -> bool:
-        return None in self.atoms
-
 
 class Clock:
     """What the clocks of a path's spans or events did so far. FORMAT.md, "Times"."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from tracezip import _backend
 from tracezip.begin import decoder_to_begin_like, preset
 from tracezip.block import Block, UnzstdStage, read_block
-from tracezip.container import BLOCK, HEAD_BYTES, HEADER, Frame, peek_frame, read_head, read_header
-from tracezip.errors import FormatError, InputError, LimitError, TracezipError
+from tracezip.container import BLOCK, END, HEAD_BYTES, HEADER, OPTIONAL, Frame, read_head, read_header
+from tracezip.errors import FormatError, InputError, LimitError, TracezipError, TruncatedError
 from tracezip.index import Unit, read_units
+from tracezip.index.file import SeekableFile
 from tracezip.recover import Damage, resync
 from tracezip.scan.chunks import Chunk, Joiner, RowChunk, all_in_rows
 from tracezip.scan.rows import Rows
-from tracezip.source import Source
 
 if TYPE_CHECKING:
     from tracezip.dictionary import Dictionary
@@ -49,6 +48,9 @@ class Archive:
                 "queries need a file that can seek: give a path, or read the stream into a file first", code="argument"
             )
         self._file = file
+        position = file.tell()
+        self._pieces = SeekableFile(file)
+        file.seek(position)
         self._damages = damages
         self._dictionary = dictionary
         self._decoder = _taken_decoder()
@@ -81,7 +83,7 @@ class Archive:
         They come in the order of the file. A chunk is good until the next one is asked for. A message that goes on in
         other units is always whole.
         """
-        wanted = [n_wanted(unit) for unit in self.units]
+        wanted, likes = [n_wanted(unit) for unit in self.units], self._likes
         joiner = None if self._is_known else Joiner()
         if joiner is not None:
             wanted = self._whole_messages(wanted)
@@ -91,35 +93,50 @@ class Archive:
                 if joiner is not None and last != i - 1:
                     joiner.lose()
                 last = i
-                self._like = self._likes[i]
+                self._like = likes[i]
                 yield from self._unit(self.units[i], n, joiner)
 
     @cached_property
     def _likes(self) -> list[_backend.BlockDecoder | None]:
-        """For each unit, what its restart groups begin like: its stream's header stands in a gap between units."""
+        """For each unit, what its restart groups begin like: its stream's header stands in a gap between units.
+
+        What stands in the gaps and should not, and an archive that does not end, is damage.
+        """
         likes: list[_backend.BlockDecoder | None] = []
-        like, end = None, 0
-        for unit in self.units:
-            for frame in self._frames(end, unit.offset) if end < unit.offset else ():
+        like, at, kind = None, 0, None
+        for stop in (*(unit.offset for unit in self.units), self._pieces.n_bytes):
+            for frame in self._frames(at, stop) if at < stop else ():
+                kind = kind if frame.kind & OPTIONAL else frame.kind
                 if frame.kind == HEADER:
                     like = decoder_to_begin_like(read_header(frame).dictionary, self._dictionary)
             likes.append(like)
-            end = unit.end
+            at = self.units[len(likes) - 1].end if len(likes) <= len(self.units) else stop
+        if kind != END:
+            reason = f"the archive has no end record before byte {at}: it is cut short, or still being written"
+            self._note(Damage(at, 0, reason), TruncatedError)
         return likes
 
     def _frames(self, start: int, stop: int) -> Iterator[Frame]:
-        """The whole frames in a stretch of the file."""
-        source = Source(io.BytesIO(self._read_at(start, stop - start)), start)
-        while source.peek(1):
+        """The whole frames in a stretch of the file where no block should be."""
+        at = start
+        while at < stop:
+            frame = None
             try:
-                frame = peek_frame(source)
-            except (FormatError, LimitError):
-                source.skip(1)
-                resync(source)
-                continue
-            if frame is not None:
+                frame = self._frame(at)
+                if frame.kind == BLOCK:
+                    raise FormatError(f"the block at byte {at} follows none: a part of the data is missing", offset=at)
+            except (FormatError, LimitError) as error:
+                at = self._passed_over(at, frame, error)
+            else:
                 yield frame
-                source.skip(frame.n_bytes)
+                at += frame.n_bytes
+
+    def _frame(self, at: int) -> Frame:
+        position = self._file.tell()
+        try:
+            return self._pieces.frame(at)
+        finally:
+            self._file.seek(position)
 
     @cached_property
     def _is_known(self) -> bool:
@@ -153,13 +170,11 @@ class Archive:
 
     def _unit(self, unit: Unit, n_wanted: int, joiner: Joiner | None) -> Iterator[Chunk]:
         """The chunks of one unit, or of what can be read of it; without a joiner, rows as they are."""
-        source, chain = Source(io.BytesIO(self._read_at(unit.offset, unit.n_bytes)), unit.offset), None
-        while n_wanted > 0:
-            offset, frame = source.offset, None
+        at, chain = unit.offset, None
+        while n_wanted > 0 and at < unit.end:
+            frame = None
             try:
-                frame = peek_frame(source)
-                if frame is None:
-                    return
+                frame = self._frame(at)
                 if frame.kind == BLOCK:
                     block = _block_of(frame)
                     rows = self._read(frame, block, chain, n_wanted, joins=joiner is not None)
@@ -170,12 +185,12 @@ class Archive:
                     else:
                         yield from joiner.chunks(self._decoder, rows, continued=block.header.continued)
             except (FormatError, LimitError) as error:
-                self._pass_over(source, offset, frame, error)
+                at = self._passed_over(at, frame, error)
                 chain = None
                 if joiner is not None:
                     joiner.lose()
             else:
-                source.skip(frame.n_bytes)
+                at += frame.n_bytes
 
     def _read(self, frame: Frame, block: Block, chain: int | None, most_spans: int, *, joins: bool) -> Rows:
         """The rows of a block, up to so many spans."""
@@ -205,12 +220,22 @@ class Archive:
         self._decoder.read(sections, n_bytes)
         return Rows(self._decoder)
 
-    def _pass_over(self, source: Source, offset: int, frame: Frame | None, error: FormatError | LimitError) -> None:
+    def _passed_over(self, at: int, frame: Frame | None, error: FormatError | LimitError) -> int:
+        """Where to go on behind what is damaged. Raises the error if nothing may be passed over."""
         if self._damages is None:
             raise error
-        source.skip(1 if frame is None else frame.n_bytes)
-        resync(source)
-        damage = Damage(offset, source.offset - offset, str(error))
+        position = self._file.tell()
+        try:
+            source = self._pieces.source(at + (1 if frame is None else frame.n_bytes))
+            resync(source)
+        finally:
+            self._file.seek(position)
+        self._note(Damage(at, source.offset - at, str(error)), FormatError)
+        return source.offset
+
+    def _note(self, damage: Damage, error: type[FormatError]) -> None:
+        if self._damages is None:
+            raise error(damage.reason, offset=damage.offset)
         if damage not in self._damages:
             self._damages.append(damage)
 

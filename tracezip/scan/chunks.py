@@ -11,7 +11,7 @@ import numpy as np
 from tracezip import _backend, limits
 from tracezip.begin import preset
 from tracezip.convert.fields import read_fields
-from tracezip.errors import InputError
+from tracezip.errors import InputError, LimitError
 from tracezip.expression import Field
 from tracezip.scan.messages import SpanBytes, cut
 from tracezip.scan.rows import RESOURCE_SPANS, Numbers, RowNumbers, Rows, plain_span
@@ -156,6 +156,8 @@ class Joiner:
             self._pending = []
         if self._pending is not None:
             self._pending.append(part)
+            if sum(map(len, self._pending)) > limits.MAX_MESSAGE_BYTES:
+                raise LimitError(f"a message of more than {limits.MAX_MESSAGE_BYTES} bytes, which is the limit")
             if not goes_on:
                 yield chunk_of_message(b"".join(self._pending))
                 self._pending = None

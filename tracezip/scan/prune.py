@@ -15,6 +15,7 @@ from tracezip.expression import RESOURCE, And, Comparison, Expression, Field, No
 from tracezip.index import Pair, Summary
 
 _SERVICE_NAME = Field(RESOURCE, "service.name")
+_ID_DIGITS = 32
 _LEAST, _MOST = -(1 << 64), 1 << 64
 
 Possible = tuple[bool, bool]
@@ -128,14 +129,18 @@ def _end(c: Comparison, group: _Group) -> Possible:
 
 
 def _trace_id(c: Comparison, group: _Group) -> Possible:
-    if c.op not in ("=", "in") or c.value is None:
+    whole = c.op in ("=", "in") or (c.op == "^=" and len(str(c.value)) == _ID_DIGITS)
+    if not whole or c.value is None:
         return _UNKNOWN
     ids = c.value if isinstance(c.value, tuple) else (c.value,)
     return any(_may_have(group.unit, str(trace_id)) for trace_id in ids), True
 
 
 def _may_have(unit: Summary, trace_id: str) -> bool:
-    return len(trace_id) % 2 == 0 and unit.last_sixteenth(bytes.fromhex(trace_id)) is not None
+    try:
+        return unit.last_sixteenth(bytes.fromhex(trace_id)) is not None
+    except ValueError:
+        return False  # no id is written so
 
 
 _OF_FIELD: dict[str, Callable[[Comparison, _Group], Possible]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from tracezip.convert.spans import Span
@@ -54,6 +55,8 @@ def _n_spans_of(unit: Unit, trace_id: bytes) -> int:
 
 def trace_ids(archive: Archive, prefix: str = "") -> Iterator[bytes]:
     """The ids of the traces that begin with these hexadecimal digits, each once, in the order of the file."""
+    if re.fullmatch("[0-9a-fA-F]*", prefix) is None:
+        raise InputError(f"ids begin with hexadecimal digits, not with {prefix!r}", code="argument")
     where = Comparison(_TRACE_ID, "^=" if prefix else "!=", prefix.lower() or None)
     seen: set[bytes] = set()
     for _, new in _matching(archive, where, seen):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracezip._backend import FIELD_MANY, BlockRows
-from tracezip.convert.spans import Resource, Scope, Span, read_resource, read_scope, read_span
+from tracezip.convert.spans import Span, read_resource, read_scope, read_span
 from tracezip.scan.messages import SpanBytes
 
 Numbers = NDArray[np.uint32]
@@ -28,14 +28,6 @@ _cached_scope = lru_cache(1024)(read_scope)
 def plain_span(part: SpanBytes) -> Span:
     """Raises InputError if it is none."""
     return read_span(part.span, _cached_resource(part.resource_spans), _cached_scope(part.scope_spans))
-
-
-def resource_of(part: SpanBytes) -> Resource:
-    return _cached_resource(part.resource_spans)
-
-
-def scope_of(part: SpanBytes) -> Scope:
-    return _cached_scope(part.scope_spans)
 
 
 class Rows:

@@ -5,7 +5,9 @@
     rows.py       the tree as rows from top to bottom, repeated siblings folded
     text.py       names, times and colours on a terminal
     terminal.py   `tree` and `waterfall`
-    page.py       the page, with page.html, page.css and page.js
+    bars.py       the bars of a waterfall
+    listing.py    a line for each trace
+    page.py       the page, from the files in page/
 
 Everything takes time in proportion to the spans (and to sort them) and uses no recursion: spans nest as deep as the
 data says.
