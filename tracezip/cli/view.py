@@ -49,6 +49,8 @@ def view(file: str, output: str | None, force: bool, opens: bool, max_spans: int
 
     def work(name: str) -> None:
         text, summary = _page(session, name, selection, max_spans)
+        if not text:
+            return  # the file is bad, and that has been said
         with streams.open_input(name) as source, streams.open_output(destination, source, force=force) as out:
             out.write(text)
         session.note(f"{shown(name)}: {summary}, {human_bytes(len(text))}, {name_of(destination)}")
@@ -60,11 +62,13 @@ def view(file: str, output: str | None, force: bool, opens: bool, max_spans: int
 
 
 def _page(session: Session, name: str, selection: Selection, max_spans: int) -> tuple[bytes, str]:
-    """The page, and what is in it. Raises RefusalError if that is nothing."""
+    """The page, and what is in it. Raises RefusalError if that is nothing; of a bad file without any, it is b""."""
     from tracezip.show.page import page
 
     budget = _Budget(max_spans)
     text = page(budget.traces(selection.traces(session, [name])), os.path.basename(shown(name)), budget.note).encode()
+    if not budget.n_traces and session.failed:
+        return b"", ""
     if not budget.n_traces:
         raise RefusalError("there is no trace to show")
     return text, f"{budget.n_traces:,} traces, {budget.n_spans:,} spans {budget.note()}".rstrip()

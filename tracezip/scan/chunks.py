@@ -128,6 +128,7 @@ class Joiner:
 
     def __init__(self) -> None:
         self._pending: list[bytes] | None = None
+        self._n_bytes = 0
 
     def lose(self) -> None:
         """What comes next does not follow what came before."""
@@ -153,10 +154,11 @@ class Joiner:
 
     def _join(self, part: bytes, *, is_rest: bool, goes_on: bool) -> Iterator[Chunk]:
         if not is_rest:
-            self._pending = []
+            self._pending, self._n_bytes = [], 0
         if self._pending is not None:
             self._pending.append(part)
-            if sum(map(len, self._pending)) > limits.MAX_MESSAGE_BYTES:
+            self._n_bytes += len(part)
+            if self._n_bytes > limits.MAX_MESSAGE_BYTES:
                 raise LimitError(f"a message of more than {limits.MAX_MESSAGE_BYTES} bytes, which is the limit")
             if not goes_on:
                 yield chunk_of_message(b"".join(self._pending))
