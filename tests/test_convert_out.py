@@ -276,7 +276,7 @@ def test_parquet_needs_no_more_of_a_stream_than_write_and_flush() -> None:
 
     pytest.importorskip("pyarrow", reason="the extra `arrow` is not installed")
     pipe = Pipe()
-    write_format("parquet", [encode_plain_spans([EXAMPLE])], pipe)  # type: ignore[arg-type]
+    write_format("parquet", [encode_plain_spans([EXAMPLE])], pipe)  # type: ignore[arg-type]  # it has no more than `write`
     assert table(pipe.data).num_rows == 1
 
 

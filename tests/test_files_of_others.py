@@ -182,7 +182,7 @@ def endless(container: str, n_traces: int) -> Iterator[bytes]:
 def test_memory_holds_a_trace_not_the_file(container: str) -> None:
     tracemalloc.start()
     try:
-        kind, messages = read_messages(Pieces(endless(container, 100)))  # type: ignore[arg-type]
+        kind, messages = read_messages(Pieces(endless(container, 100)))  # type: ignore[arg-type]  # it has no more than `read`
         n_spans = sum(len(list(read_spans(one))) for one in messages)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -194,7 +194,7 @@ def test_memory_holds_a_trace_not_the_file(container: str) -> None:
 @pytest.mark.parametrize("container", OTHERS)
 def test_a_stream_may_give_one_byte_at_a_time(container: str) -> None:
     data = document(container, TRACES[:2])
-    kind, messages = read_messages(Pieces(bytes([byte]) for byte in data))  # type: ignore[arg-type]
+    kind, messages = read_messages(Pieces(bytes([byte]) for byte in data))  # type: ignore[arg-type]  # likewise
     assert kind == container
     assert [span for one in messages for span in read_spans(one)] == [*TRACES[0], *TRACES[1]]
 

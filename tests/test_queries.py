@@ -304,7 +304,7 @@ def test_a_memory_map_is_asked_like_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", ["xy", "abc", 5, None])
 def test_what_is_no_trace_id_is_refused(wrong: object) -> None:
     with tracezip.open(archive([])) as reader, pytest.raises(InputError, match="trace id"):
-        reader.trace(wrong)  # type: ignore[arg-type]
+        reader.trace(wrong)  # type: ignore[arg-type]  # that is what is tested
 
 
 def test_a_damaged_block_is_one_error_that_names_it_or_is_passed_over(small_units: None) -> None:

@@ -182,7 +182,7 @@ def test_an_error_names_the_column(text: str, column: int, what: str) -> None:
 
 def test_what_is_neither_text_nor_an_expression_is_an_error() -> None:
     with pytest.raises(InputError, match="not a int"):
-        as_expression(5)  # type: ignore[arg-type]
+        as_expression(5)  # type: ignore[arg-type]  # that is what is tested
     with pytest.raises(InputError, match="list of values"):
         Comparison(Field("span", "x"), "in", 5)
 

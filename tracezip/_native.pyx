@@ -264,10 +264,10 @@ cdef class _Rows:
     """What a query takes of the records that an encoder has pending, or that a decoder has read."""
 
     cdef RowReader _rows(self) except *:
-        raise NotImplementedError
+        raise NotImplementedError  # Cython has no abstract methods: Encoder and Decoder have their own
 
     cdef _check(self, int code, const char *where):
-        raise NotImplementedError
+        raise NotImplementedError  # likewise
 
     def columns(self, names=COLUMNS):
         cdef RowReader r = self._rows()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ _INTRINSICS: dict[str, tuple[str, Callable[[Span], Scalar]]] = {
 }
 """What each is, and how a plain span says it."""
 
-_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -51,10 +52,10 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 _REGEX = ("=~", "!~")
-OPERATORS = (*_ORDERS, *_REGEX, "^=", "in")
+OPERATORS = (*ORDERS, *_REGEX, "^=", "in")
 _FITTING = {
     "text": OPERATORS,
-    "number": (*_ORDERS, "in"),
+    "number": (*ORDERS, "in"),
     "boolean": ("=", "!=", "in"),
     "id": ("=", "!=", "^=", "in"),
     "nil": ("=", "!="),
@@ -89,18 +90,18 @@ class Field:
         return self.key if not self.scope else f"{'' if self.scope == EITHER else self.scope}.{self.key}"
 
 
-class Expression:
+class Expression(ABC):
     """What can be asked of a span. The kinds of it are below; `tracezip.where.parse` makes them from text."""
 
     __slots__ = ()
 
+    @abstractmethod
     def matches(self, span: Span) -> bool:
         """Whether it holds for a span. This is the meaning, to which every faster way has to agree."""
-        raise NotImplementedError
 
+    @abstractmethod
     def comparisons(self) -> Iterator[Comparison]:
         """All comparisons in it, from left to right."""
-        raise NotImplementedError
 
     @property
     def fields(self) -> frozenset[Field]:
@@ -212,8 +213,8 @@ def _test_of(op: str, value: Value) -> Callable[[object], bool]:
 
 def _holds(op: str, value: Scalar) -> Callable[[object], bool]:
     """The test of an operator, for values of the right kind."""
-    if op in _ORDERS:
-        order = _ORDERS[op]
+    if op in ORDERS:
+        order = ORDERS[op]
         return lambda found: order(found, value)
     if op == "^=":
         return lambda found: str(found).startswith(str(value))

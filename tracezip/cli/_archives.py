@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracezip.cli import _streams as streams
-from tracezip.cli._options import DEFAULT_LEVEL, level_options, n_processors, new_session, talk_options, threads_option
+from tracezip.cli._options import level_options, n_processors, new_session, talk_options, threads_option
 from tracezip.cli._session import RefusalError, Session, explained, human_bytes, name_of, shown
 from tracezip.cli._units import period, size
 from tracezip.errors import TracezipError
+from tracezip.limits import DEFAULT_LEVEL
 
 if TYPE_CHECKING:
     from tracezip.recover import Damage

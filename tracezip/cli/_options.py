@@ -11,14 +11,12 @@ import click
 
 from tracezip.cli import _streams as streams
 from tracezip.cli._session import Session, explained, name_of
+from tracezip.limits import DEFAULT_LEVEL, MAX_LEVEL, MAX_THREADS
 
 if TYPE_CHECKING:
     from tracezip.dictionary import Dictionary
 
 PROGRAM = "tracezip"
-DEFAULT_LEVEL = 3
-_MAX_LEVEL = 9
-_MAX_THREADS = 64
 _THREADS_HELP = "Compress N blocks at a time, 0: as many as there are processors. The file is the same."
 
 Command = Callable[..., None]
@@ -35,16 +33,16 @@ def level_options(command: Command) -> Command:
     helps = {
         1: "Fastest.",
         DEFAULT_LEVEL: "The default.",
-        _MAX_LEVEL: "Smallest. (-2 and -4 to -8 are what lies between.)",
+        MAX_LEVEL: "Smallest. (-2 and -4 to -8 are what lies between.)",
     }
-    for level in range(_MAX_LEVEL, 0, -1):
+    for level in range(MAX_LEVEL, 0, -1):
         text = helps.get(level)
         command = click.option(f"-{level}", "level", type=int, flag_value=level, help=text, hidden=not text)(command)
     return command
 
 
 def threads_option(command: Command) -> Command:
-    threads = click.IntRange(0, _MAX_THREADS)
+    threads = click.IntRange(0, MAX_THREADS)
     return click.option("-T", "--threads", metavar="N", type=threads, default=1, help=_THREADS_HELP)(command)
 
 
@@ -67,7 +65,7 @@ def loaded_dictionary(name: str | None) -> Dictionary | None:
 
 
 def n_processors() -> int:
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _MAX_THREADS)
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MAX_THREADS)
 
 
 def names_of(files: tuple[str, ...]) -> tuple[str, ...]:

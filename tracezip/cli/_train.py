@@ -9,8 +9,7 @@ import click
 from tracezip.cli import _streams as streams
 from tracezip.cli._options import names_of, new_session, talk_options
 from tracezip.cli._session import Session, human_bytes, name_of
-
-_DEFAULT_SPANS, _MAX_SPANS = 4096, 16384
+from tracezip.limits import BLOCK_SPANS, DICTIONARY_SPANS
 
 
 @click.command()
@@ -20,8 +19,8 @@ _DEFAULT_SPANS, _MAX_SPANS = 4096, 16384
 @click.option(
     "--spans",
     metavar="N",
-    type=click.IntRange(1, _MAX_SPANS),
-    default=_DEFAULT_SPANS,
+    type=click.IntRange(1, BLOCK_SPANS),
+    default=DICTIONARY_SPANS,
     show_default=True,
     help="Learn about so many spans, evenly chosen.",
 )

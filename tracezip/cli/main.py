@@ -12,7 +12,6 @@ import click
 from tracezip.cli import _streams as streams
 from tracezip.cli._archives import merge, recover, split
 from tracezip.cli._options import (
-    DEFAULT_LEVEL,
     PROGRAM,
     Command,
     dictionary_option,
@@ -28,6 +27,7 @@ from tracezip.cli._progress import Progress
 from tracezip.cli._session import RefusalError, Session, human_bytes, name_of, run, shown, version_option
 from tracezip.cli._train import train
 from tracezip.cli.view import view
+from tracezip.limits import DEFAULT_LEVEL
 
 if TYPE_CHECKING:
     from tracezip.dictionary import Dictionary

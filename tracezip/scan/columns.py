@@ -19,7 +19,7 @@ from tracezip.expression import Field
 from tracezip.scan.chunks import Chunk, RowChunk
 from tracezip.scan.messages import SpanBytes
 from tracezip.scan.rows import RowNumbers, Rows, plain_span
-from tracezip.scan.select import Source, attribute_source, is_odd, number_column, of_intrinsic, span_source
+from tracezip.scan.select import ID_WORDS, Source, attribute_source, is_odd, number_column, of_intrinsic, span_source
 
 Values = NDArray[Any]
 
@@ -181,12 +181,9 @@ def _column_of_rows(rows: Rows, column: Column, chosen: RowNumbers) -> tuple[Val
         return _of_atoms(rows, column.source, column.kind, told), told == FIELD_MANY
     assert column.field is not None
     odd = is_odd(rows, column.field)[chosen]
-    if column.field.key in _ID_WORDS:
-        return _ids([rows.column(name)[chosen] for name in _ID_WORDS[column.field.key]]), odd
+    if column.field.key in ID_WORDS:
+        return _ids([rows.column(name)[chosen] for name in ID_WORDS[column.field.key]]), odd
     return _whole_numbers(number_column(rows, column.field.key)[chosen]), odd
-
-
-_ID_WORDS = {"trace_id": ("trace_hi", "trace_lo"), "span_id": ("span_id",), "parent_id": ("parent_id",)}
 
 
 def _of_atoms(rows: Rows, source: Source, kind: str, told: NDArray[np.uint32]) -> Values:

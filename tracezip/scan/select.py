@@ -5,7 +5,6 @@ Rows of which something can only be told from their bytes are left out here; the
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from tracezip._backend import FIELD_MANY
 from tracezip.convert.fields import read_any_value, read_fields
 from tracezip.errors import InputError
-from tracezip.expression import EITHER, RESOURCE, SPAN, And, Comparison, Expression, Field, Not, Or
+from tracezip.expression import EITHER, ORDERS, RESOURCE, SPAN, And, Comparison, Expression, Field, Not, Or
 from tracezip.scan import rows as r
 from tracezip.scan.rows import Rows
 
@@ -31,17 +30,9 @@ _COLUMN_TAGS = {
     "duration": (0x39, 0x41),
 }
 """Of intrinsics that have columns, the tags of fields that make them something else."""
-_WORDS = {"trace_id": ("trace_hi", "trace_lo"), "span_id": ("span_id",), "parent_id": ("parent_id",)}
+ID_WORDS = {"trace_id": ("trace_hi", "trace_lo"), "span_id": ("span_id",), "parent_id": ("parent_id",)}
 _WORD_DIGITS = 16
 _MANY_IDS = 8
-_ORDERS: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _MAX_REMEMBERED = 100_000
 _FALSE, _TRUE, _NIL, _MALFORMED = range(4)
 """What a comparison says of a field. Nil: it has no value; malformed: it is not what OTLP says it is."""
@@ -97,8 +88,8 @@ class Selector:
         key = c.field.key
         if c.field.scope:
             return self._attribute(c, rows, key.encode("utf-8", "surrogatepass"))
-        if key in _WORDS:
-            return _compare_id(c, [rows.column(name) for name in _WORDS[key]])
+        if key in ID_WORDS:
+            return _compare_id(c, [rows.column(name) for name in ID_WORDS[key]])
         if key in _COLUMN_TAGS:
             return _compare_number(c, number_column(rows, key))
         return np.asarray(self._verdicts(c, rows, _SOURCES[key]) == _TRUE)
@@ -228,7 +219,7 @@ def _compare_number(c: Comparison, column: NDArray[Any]) -> Mask:
     if isinstance(c.value, tuple):
         holds: Mask = np.logical_or.reduce([np.asarray(column == value, bool) for value in c.value])
         return holds
-    return np.asarray(_ORDERS[c.op](column, c.value), bool)
+    return np.asarray(ORDERS[c.op](column, c.value), bool)
 
 
 def _compare_id(c: Comparison, words: list[NDArray[Any]]) -> Mask:
