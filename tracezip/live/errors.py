@@ -1,8 +1,17 @@
-"""How a delivery can fail: each error says whether the same message is worth sending again."""
+"""How a delivery ends: each error says whether the same message is worth sending again."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tracezip.errors import TracezipError
+
+
+class Delivered(NamedTuple):
+    """What the receiver said of a message that it took; it may have taken only a part of the spans, for good."""
+
+    rejected_spans: int = 0
+    message: str = ""
 
 
 class TryLater(TracezipError):

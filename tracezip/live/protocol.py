@@ -31,13 +31,6 @@ class Envelope(NamedTuple):
     frames: bytes
 
 
-class Delivered(NamedTuple):
-    """What the receiver said of a message that it took; it may have taken only a part of the spans, for good."""
-
-    rejected_spans: int = 0
-    message: str = ""
-
-
 def pack(envelope: Envelope) -> bytes:
     return _HEAD.pack(_MAGIC, VERSION, envelope.sequence, envelope.digest) + envelope.frames
 

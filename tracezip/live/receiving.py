@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from tracezip.codec import Decompressor
 from tracezip.errors import FormatError, LimitError, TracezipError, UnsupportedError
 from tracezip.live import limits, protocol
-from tracezip.live.errors import Refused, TryLater
-from tracezip.live.protocol import Delivered, Envelope
+from tracezip.live.errors import Delivered, Refused, TryLater
+from tracezip.live.protocol import Envelope
 from tracezip.stream.decoder import OUTPUT_LIMIT
 
 
@@ -161,7 +161,7 @@ class _Done(NamedTuple):
 
 
 class _Stream:
-    """One stream. `lock` is held for all that is done with it; the receiver's own lock guards the first three fields."""
+    """One stream. `lock` is held for all that is done with it; the receiver's lock guards n_requests and used_at."""
 
     def __init__(self, stream_id: bytes) -> None:
         self.id = stream_id

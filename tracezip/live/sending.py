@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from tracezip.live import protocol
 from tracezip.limits import DEFAULT_DICTIONARY_THRESHOLD, DEFAULT_LEVEL
+from tracezip.live import protocol
 from tracezip.stream.encoder import StreamEncoder
 
 
