@@ -33,7 +33,7 @@ _CODES = {
 _RETRY_INFO = b"type.googleapis.com/google.rpc.RetryInfo"
 
 
-class Rejection(Exception):
+class RejectionError(Exception):
     """A request is not taken. `status` is HTTP's; `seconds` is set if it may come again, after that time."""
 
     def __init__(self, status: int, why: str, seconds: float | None = None) -> None:
@@ -48,11 +48,11 @@ class Rejection(Exception):
         return _CODES.get(self.status, UNKNOWN)
 
 
-def rejection_of(error: TryLater | Refused) -> Rejection:
+def rejection_of(error: TryLater | Refused) -> RejectionError:
     """What the client is told when its message is not delivered."""
     if isinstance(error, Refused):
-        return Rejection(400, error.why)
-    return Rejection(503, error.why, limits.AWAY_SECONDS if error.seconds is None else error.seconds)
+        return RejectionError(400, error.why)
+    return RejectionError(503, error.why, limits.AWAY_SECONDS if error.seconds is None else error.seconds)
 
 
 def success(media_type: str, delivered: Delivered) -> bytes:
@@ -66,7 +66,7 @@ def success(media_type: str, delivered: Delivered) -> bytes:
     return _bytes(1, inside) if inside else b""
 
 
-def failure(media_type: str, rejection: Rejection) -> bytes:
+def failure(media_type: str, rejection: RejectionError) -> bytes:
     """The google.rpc.Status of a rejection."""
     if media_type == JSON:
         return json.dumps({"code": rejection.code, "message": rejection.why}).encode()

@@ -13,7 +13,7 @@ from tracezip.convert.otlp_json import from_json, to_json
 from tracezip.errors import InputError
 from tracezip.live.limits import MAX_DECODED_BYTES
 from tracezip.relay import limits
-from tracezip.relay.answers import JSON, Rejection
+from tracezip.relay.answers import JSON, RejectionError
 from tracezip.relay.budget import Share
 from tracezip.walk import SPANS_LEVEL, UNIT, fields
 
@@ -31,7 +31,7 @@ class Message(NamedTuple):
 
 
 def read_message(body: bytes, media_type: str, encoding: str, share: Share) -> Message:
-    """The message of an OTLP request. Raises Rejection if there is none, or if it is too large."""
+    """The message of an OTLP request. Raises RejectionError if there is none, or if it is too large."""
     data = decompressed(body, encoding, limits.MAX_JSON_BYTES if media_type == JSON else MAX_DECODED_BYTES, share)
     try:
         if media_type == JSON:
@@ -39,14 +39,14 @@ def read_message(body: bytes, media_type: str, encoding: str, share: Share) -> M
             data = from_json(data)
         return Message(data, count_spans(data))
     except InputError as error:
-        raise Rejection(400, str(error)) from None
+        raise RejectionError(400, str(error)) from None
 
 
 # --- encodings --------------------------------------------------------------------------------------------------------
 
 
 def decompressed(body: bytes, encoding: str, most: int, share: Share) -> bytes:
-    """The content of a body. Raises Rejection if it is not in this encoding, or has more than `most` bytes."""
+    """The content of a body. Raises RejectionError if it is not in this encoding, or has more than `most` bytes."""
     if encoding == "identity":
         _check_size(len(body), most)
         return body
@@ -57,13 +57,13 @@ def decompressed(body: bytes, encoding: str, most: int, share: Share) -> bytes:
             share.take(len(piece))
             whole += piece
     except (InputError, zlib.error) as error:
-        raise Rejection(400, f"the body is no {encoding}: {error}") from None
+        raise RejectionError(400, f"the body is no {encoding}: {error}") from None
     return bytes(whole)
 
 
 def _check_size(n_bytes: int, most: int) -> None:
     if n_bytes > most:
-        raise Rejection(413, f"the request has more than {most} bytes; send smaller batches")
+        raise RejectionError(413, f"the request has more than {most} bytes; send smaller batches")
 
 
 def _unpacked(body: bytes, encoding: str) -> Iterator[bytes]:
@@ -115,7 +115,7 @@ def _spans_in(data: memoryview, level: int) -> int | None:
     places = _backend.other_fields(data, _NO_TAG, _MANY_FIELDS)
     if places is None:
         places = [(start, end) for _, start, _, end in fields(bytes(data), 0, len(data))]
-    if places and places[-1][1] != len(data) or data and not places:
+    if (places[-1][1] if places else 0) != len(data):
         return None
     units = [(start, end) for start, end in places if data[start] == UNIT[level]]
     if level == SPANS_LEVEL:

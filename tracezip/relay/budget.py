@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from tracezip.relay.answers import Rejection
+from tracezip.relay.answers import RejectionError
 from tracezip.relay.limits import BUSY_SECONDS
 
 
@@ -21,17 +21,17 @@ class Budget:
         self.n_bytes = 0
 
     def share(self) -> Share:
-        """The share of one more request. Raises Rejection if there are too many."""
+        """The share of one more request. Raises RejectionError if there are too many."""
         with self._lock:
             if self.n_requests >= self._max_requests:
-                raise Rejection(429, f"{self.n_requests} requests are being worked on; come again", BUSY_SECONDS)
+                raise RejectionError(429, f"{self.n_requests} requests are being worked on; come again", BUSY_SECONDS)
             self.n_requests += 1
         return Share(self)
 
     def take(self, n_bytes: int) -> None:
         with self._lock:
             if self.n_bytes + n_bytes > self._max_bytes:
-                raise Rejection(429, "the requests being worked on take all memory; come again", BUSY_SECONDS)
+                raise RejectionError(429, "the requests being worked on take all memory; come again", BUSY_SECONDS)
             self.n_bytes += n_bytes
 
     def give_back(self, n_bytes: int) -> None:
@@ -48,7 +48,7 @@ class Share:
         self._n_bytes = 0
 
     def take(self, n_bytes: int) -> None:
-        """Before so much memory is used. Raises Rejection if there is no room."""
+        """Before so much memory is used. Raises RejectionError if there is no room."""
         self._budget.take(n_bytes)
         self._n_bytes += n_bytes
 
