@@ -7,6 +7,7 @@ from typing import Protocol
 from tracezip.live.delivery import Delivery
 from tracezip.live.errors import Delivered, Refused, TryLater
 from tracezip.live.receiving import Answer
+from tracezip.live.retry import Backoff
 from tracezip.live.spool import Spool
 from tracezip.live.stats import Stats
 from tracezip.relay.bodies import Message
@@ -22,10 +23,12 @@ class Agent:
 
     n_streams = 1
 
-    def __init__(self, link: Deliverer, spool: Spool | None, stats: Stats) -> None:
+    def __init__(
+        self, link: Deliverer, spool: Spool | None, stats: Stats, *, backoff: Backoff | None = None
+    ) -> None:
         self.stats = stats
         self._outcomes = _Outcomes(link)
-        self._delivery = Delivery(self._outcomes, spool, stats=stats)
+        self._delivery = Delivery(self._outcomes, spool, stats=stats, backoff=backoff)
 
     def take(self, message: Message) -> Delivered:
         with self._outcomes.awaited(message.data) as outcome:
