@@ -62,8 +62,8 @@ LAYERS = (
     {"scan", "queryable"},
     {"reader", "writer"},
     {"codec", "merging", "regroup"},
-    {"tables"},
-    {"otel", "show"},
+    {"live", "tables"},
+    {"otel", "relay", "show"},
     {"cli"},
 )
 """From the bottom; a module imports only what stands below it, or beside it in the same package or group."""
@@ -78,6 +78,10 @@ HEAVY = {
     "opentelemetry",
     "pyarrow",
     "asyncio",
+    "urllib3",
+    "aiohttp",
+    "grpc",
+    "prometheus_client",
     "json",
     "typing_extensions",
 }
