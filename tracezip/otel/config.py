@@ -167,7 +167,9 @@ def size(name: str, value: Any) -> int:
     if isinstance(value, str):
         match = _SIZE.fullmatch(value.strip())
         if match is None:
-            raise InputError(f"{name} must be a size, as 500000, 64K, 10MB and 1GiB are, not {value!r}", code="argument")
+            raise InputError(
+                f"{name} must be a size, as 500000, 64K, 10MB and 1GiB are, not {value!r}", code="argument"
+            )
         value = int(match[1]) * _UNITS[match[2].upper() if match[2] else None]
     return checked_option(name, value, 0, _MAX_BYTES)
 
