@@ -55,6 +55,10 @@ class SendingStream:
         """What a server that has taken the pending message must answer; without one, the digest as it is."""
         return self._pending.digest_after if self._pending else self._digest
 
+    def is_pending(self, message: bytes) -> bool:
+        """Whether `frame` has a body for this message already."""
+        return self._pending is not None and self._pending.message == message
+
     def frame(self, message: bytes) -> bytes:
         """The body to send: the same one again until `acknowledged` or `restart`.
 
@@ -62,9 +66,9 @@ class SendingStream:
         """
         if self._process != os.getpid():
             self.restart()
+        if self._pending is not None and self.is_pending(message):
+            return self._pending.body
         if self._pending is not None:
-            if self._pending.message == message:
-                return self._pending.body
             self.restart()
         try:
             frames = self._frames(message)
