@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import string
 import threading
 import time
 from collections import OrderedDict
@@ -24,6 +25,8 @@ Fsync = Literal["always", "close", "never"]
 PLACEHOLDERS = ("service", "date", "hour", "pid")
 NO_SERVICE = "unknown_service"
 """The name that OpenTelemetry gives to a service without one."""
+NAME_CHARACTERS = string.ascii_letters + string.digits + "._-"
+"""Of the value of a placeholder; each other one becomes _."""
 _MAX_NAME_CHARS = 100  # of a value in a file name; file systems allow 255 bytes for all of it
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -247,8 +250,9 @@ def sync_folder(folder: Path) -> None:
 
 def safe_name(value: str) -> str:
     """One component of a path, whatever the value: only letters, digits, and . _ - that do not stand first."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", value)[:_MAX_NAME_CHARS]
-    return re.sub(r"^[.-]+", lambda found: "_" * len(found[0]), name) or "_"
+    name = "".join(char if char in NAME_CHARACTERS else "_" for char in value[:_MAX_NAME_CHARS])
+    rest = name.lstrip(".-")
+    return "_" * (len(name) - len(rest)) + rest or "_"
 
 
 def checked_fsync(fsync: str) -> Fsync:

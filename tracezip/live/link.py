@@ -1,4 +1,4 @@
-"""The way from one sender to one receiver: as a stream of compressed batches if it can be, as plain OTLP/HTTP if not."""
+"""The way from a sender to a receiver: a stream of compressed batches if that can be, plain OTLP/HTTP if not."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Counters(Protocol):
 class Link:
     """Delivers one message after the other to an endpoint. Owned by one thread.
 
-    endpoint: the URL below which the receiver has its paths; one that ends in /v1/traces is taken for what stands before
-    that. A receiver that does not know the protocol gets plain OTLP, and is asked again every 10 minutes.
+    endpoint: the URL below which the receiver has its paths; of one that ends in /v1/traces, what stands before that.
+    A receiver that does not know the protocol gets plain OTLP, and is asked again every 10 minutes.
     """
 
     def __init__(

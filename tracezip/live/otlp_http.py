@@ -132,11 +132,12 @@ def _read_partial_success(data: bytes) -> tuple[int, str]:
 
 
 def _said(response: Response) -> str:
-    """The text of an error: `message` of a google.rpc.Status in protobuf or JSON, or the body if it is text."""
+    """The text of an error: `message` of a google.rpc.Status in protobuf or JSON, `error` of a tracezip server, or plain text."""
     kind = response.headers.get("Content-Type", "")
     text = ""
     if _is_json(response):
-        text = str(json_object(response.body).get("message", ""))
+        said = json_object(response.body)
+        text = str(said.get("message") or said.get("error") or "")
     elif "protobuf" in kind:
         text = b" ".join(_values(response.body, 0x12)).decode(errors="replace")
     elif kind.startswith("text/plain"):

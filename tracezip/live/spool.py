@@ -135,7 +135,7 @@ class Spool:
     ) -> None:
         self._directory = Path(directory)
         self._max_bytes, self._fsync = max_bytes, checked_fsync(fsync)
-        self._stats = stats or Stats()
+        self.stats = stats or Stats()
         self._complaints = Complaints(_log)
         self._is_closed = False
         self._begin()
@@ -281,7 +281,7 @@ class Spool:
             message = next(self._reader, None)
         except (OSError, TracezipError) as error:
             self._complaints.complain("unreadable", f"{segment.path} is put aside: {error}")
-            self._stats.add(spool_damages=1)
+            self.stats.add(spool_damages=1)
             with suppress(OSError):
                 segment.path.rename(segment.path.with_suffix(_UNREADABLE))
             self._end_first()
@@ -296,7 +296,7 @@ class Spool:
     def _count_damages(self, segment: _Segment, reader: Reader) -> None:
         damages = [damage for damage in reader.damages if damage.n_bytes]
         if damages:
-            self._stats.add(spool_damages=len(damages))
+            self.stats.add(spool_damages=len(damages))
             self._complaints.complain("damaged", f"parts of {segment.path} were lost: {damages[0].reason}")
 
     def _end_first(self) -> None:
