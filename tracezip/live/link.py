@@ -73,6 +73,10 @@ class Link:
         )
         self._probe_at: float | None = None  # None as long as the receiver is taken to know the protocol
 
+    def set_level(self, level: int) -> None:
+        """From the next message on, which then begins a new stream. Any thread may call it."""
+        self._stream.level = level
+
     def deliver(self, message: bytes, timeout: float) -> Delivered:
         """Returns once the receiver has the message for good; takes about `timeout` seconds at most.
 

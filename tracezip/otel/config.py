@@ -118,7 +118,7 @@ def _parse_headers(text: str) -> dict[str, str]:
     """What cannot be parsed is logged there, and passed over."""
     from opentelemetry.util.re import parse_env_headers
 
-    return parse_env_headers(text, liberal=True)
+    return dict(parse_env_headers(text, liberal=True))
 
 
 def _endpoint(given: Any, environment: Mapping[str, str]) -> tuple[str, str | None]:
@@ -141,7 +141,7 @@ def check_endpoint(url: str) -> str:
     return url
 
 
-# --- one check for each kind of option ----------------------------------------------------------------------------------
+# --- one check for each kind of option --------------------------------------------------------------------------------
 
 
 def _whole(low: int, high: int) -> Callable[[str, Any], int]:
@@ -208,7 +208,7 @@ def _fsync(name: str, value: Any) -> Fsync:
 
 def _path(name: str, value: Any) -> str:
     try:
-        return os.path.abspath(os.fspath(value))  # the process may go to another folder later
+        return os.path.abspath(os.fsdecode(value))  # the process may go to another folder later
     except TypeError:
         raise InputError(f"{name} must be a path, not a {type(value).__name__}", code="argument") from None
 
