@@ -132,7 +132,7 @@ def _read_partial_success(data: bytes) -> tuple[int, str]:
 
 
 def _said(response: Response) -> str:
-    """The text of an error: `message` of a google.rpc.Status in protobuf or JSON, `error` of a tracezip server, or plain text."""
+    """The text of an error: of a google.rpc.Status in protobuf or JSON, of a tracezip server, or plain text."""
     kind = response.headers.get("Content-Type", "")
     text = ""
     if _is_json(response):
