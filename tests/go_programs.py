@@ -62,7 +62,7 @@ def _cache() -> Path:
 
 def _fingerprint(source: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(source.glob("*.go")) + [source / "go.mod", source / "go.sum"]:
+    for path in [*sorted(source.glob("*.go")), source / "go.mod", source / "go.sum"]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,8 +150,8 @@ def spans_in(path: Path) -> Spans:
 def same(arrived: Spans, sent: Spans) -> bool:
     """Fails with the first spans in which the two differ, and not with thousands of lines."""
     missing, foreign = sent - arrived, arrived - sent
-    shown = "\n".join([*(f"missing: {one}" for one in [*missing][:2]), *(f"foreign: {one}" for one in [*foreign][:2])])
-    assert not missing and not foreign, (
-        f"{missing.total()} of {sent.total()} missing, {foreign.total()} foreign\n{shown}"
-    )
-    return True
+    if not missing and not foreign:
+        return True
+    texts = [f"missing: {one}" for one in [*missing][:2]] + [f"foreign: {one}" for one in [*foreign][:2]]
+    counts = f"{missing.total()} of {sent.total()} missing, {foreign.total()} foreign"
+    raise AssertionError("\n".join([counts, *texts]))
