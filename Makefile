@@ -45,7 +45,7 @@ test: $(BUILT)
 
 # Needs Go. Kept in the user's cache, and built again when its sources change; the tests that need it build it too.
 collector: $(INSTALLED)
-	@$(BIN)/python -m tests.go_programs collector
+	@$(BIN)/python -m tests.programs collector
 
 # BENCH=--readme puts the figures into README.md too; python -m benchmarks --help lists what else there is.
 bench: $(BUILT)

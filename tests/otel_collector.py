@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from tests.go_programs import built_or_skipped
+from tests.programs import built_or_skipped
 from tracezip.files import read_messages
 
 START_SECONDS = STOP_SECONDS = 30
