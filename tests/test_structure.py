@@ -62,7 +62,7 @@ LAYERS = (
     {"scan", "queryable"},
     {"reader", "writer"},
     {"codec", "merging", "regroup"},
-    {"tables"},
+    {"live", "tables"},
     {"otel", "show"},
     {"cli"},
 )
@@ -78,6 +78,7 @@ HEAVY = {
     "opentelemetry",
     "pyarrow",
     "asyncio",
+    "urllib3",
     "json",
     "typing_extensions",
 }
