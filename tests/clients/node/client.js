@@ -51,7 +51,7 @@ function everyType(number) {
     flag: number % 2 === 0,
     texts: ['a', '', 'b'],
     wholes: [-1, 0, 2 ** 53 - 1],
-    reals: [0.5, -1e300],
+    reals: [0.5, -1e-300],
     flags: [true, false],
   };
 }
@@ -83,7 +83,7 @@ async function main([protocol, path]) {
   const { OTLPTraceExporter } = require(EXPORTERS[protocol]);
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ 'service.name': 'node-client', 'process.pid': process.pid }),
-    spanProcessors: [new BatchSpanProcessor(new Recorder(new OTLPTraceExporter(), path))],
+    spanProcessors: [new BatchSpanProcessor({ exporter: new Recorder(new OTLPTraceExporter(), path) })],
   });
   const tracer = provider.getTracer('checkout', '1.2.3', { schemaUrl: 'https://opentelemetry.io/schemas/1.37.0' });
   for (let number = 0; number < N_TRACES; number++) {
