@@ -1,5 +1,5 @@
-"""A service with OpenTelemetry's SDK for Python and its own OTLP exporter: it makes spans of every kind, sends them where
-OTEL_EXPORTER_OTLP_ENDPOINT says, and records what the exporter was given as [4-byte big-endian length][OTLP].
+"""A service with OpenTelemetry's SDK for Python and its own OTLP exporter: it makes spans of every kind, sends them
+where OTEL_EXPORTER_OTLP_ENDPOINT says, and records what the exporter was given as [4-byte big-endian length][OTLP].
 
 python.py http|grpc RECORD
 """

@@ -37,3 +37,8 @@ MIN_BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 30.0
 MAX_RETRY_AFTER_SECONDS = 600.0
 """What a server asks for is believed up to here."""
+
+REPLAY_REQUEST_SECONDS = 30.0
+"""For one request when an archive is sent: nobody waits for it, and a large one takes its time."""
+REPLAY_PATIENCE_SECONDS = 60.0
+"""For which such a message is sent again and again."""
