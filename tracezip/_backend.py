@@ -176,3 +176,10 @@ count_spans: Callable[[bytes | memoryview, int], int] = _module.count_spans
 other_fields: Callable[[bytes | memoryview, int, int], list[tuple[int, int]] | None] = _module.other_fields
 """Start and end of each field of a message that has not a tag, as far as it can be walked; None if there are more than
 so many, at most 1,024."""
+run_end: Callable[[bytes | memoryview, int, int], int] = _module.run_end
+"""The end of the run of whole fields that begins at a position of a message: of so many bytes at most, or of one field
+that is larger. That position itself if no field there can be walked."""
+make_filter: Callable[[list[tuple[int, bytes, bytes]], int, int, int, int], tuple[int, bytes]] = _module.make_filter
+"""make_filter(blocks, spans, high_bits, low_bits, place_bits): number of entries, and bytes, of the filter of a unit.
+
+Of each block: how many spans of the unit stand before it, and 3 and 4 of its BlockSummary."""

@@ -38,6 +38,23 @@ MAX_BACKOFF_SECONDS = 30.0
 MAX_RETRY_AFTER_SECONDS = 600.0
 """What a server asks for is believed up to here."""
 
+# --- keeping ----------------------------------------------------------------------------------------------------------
+
+QUEUE_BYTES = 64 << 20
+"""Of the messages that wait in memory."""
+MAX_BROKEN_ATTEMPTS = 5
+"""In a row to send the same message that end in an error which nobody foresaw, before it is dropped."""
+COMPLAINT_SECONDS = 60.0
+"""The same trouble is logged once in so long."""
+SPOOL_BYTES = 512 << 20
+"""On disk, of one process."""
+SEGMENT_BYTES = 4 << 20
+"""A file of a spool is ended once it is so large."""
+MAX_OPEN_ARCHIVES = 64
+"""At a time; the one not written to for longest is ended when there would be more."""
+
+# --- sending archives -------------------------------------------------------------------------------------------------
+
 REPLAY_REQUEST_SECONDS = 30.0
 """For one request when an archive is sent: nobody waits for it, and a large one takes its time."""
 REPLAY_PATIENCE_SECONDS = 60.0
