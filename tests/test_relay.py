@@ -172,8 +172,8 @@ def test_what_the_backend_refuses_is_counted_and_what_comes_after_it_goes_on() -
 
 def test_an_agent_that_can_neither_send_nor_keep_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tracezip.relay.agent.ACCEPT_SECONDS", 0.05)
-    with gateway(archive=Path("unused")) as middle:
-        url = middle.url
+    with backend() as end:
+        url = end.url
     with agent(url) as begin:
         answer = post(begin.url, MESSAGES[0])
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")

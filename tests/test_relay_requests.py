@@ -241,8 +241,9 @@ def test_a_grpc_message_that_grows_beyond_the_limit_is_too_large(begin: Running)
 
 def test_grpc_clients_are_told_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tracezip.relay.agent.ACCEPT_SECONDS", 0.05)
-    with backend() as end, agent(end.url, grpc=ANY_PORT) as relay:
-        end.answers.extend([503] * 100)
+    with backend() as end:
+        url = end.url
+    with agent(url, grpc=ANY_PORT) as relay:
         error = export(relay.grpc, MESSAGES[0])
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         assert b"RetryInfo\x12\x04\x0a\x02\x08\x05" in dict(error.trailing_metadata())["grpc-status-details-bin"]
