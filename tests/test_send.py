@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
 from collections import deque
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest import mock
 
@@ -21,6 +18,7 @@ import tracezip
 from benchmarks.data import SAMPLES, read_file
 from tests.archives import field, message, span
 from tests.full_trace import full_trace
+from tests.http_answers import Reply, Request, WebServer, serving
 from tests.otel_collector import collector, same, spans_in, spans_of, to_file
 from tracezip.cli.main import cli
 from tracezip.convert.spans import read_spans
@@ -30,61 +28,29 @@ from tracezip.live.replay import Pace, Replay
 MESSAGES = [*read_file(SAMPLES / "astronomy.otlp").messages, full_trace().SerializeToString()]
 
 
-class Backend(ThreadingHTTPServer):
-    """Takes everything, unless told otherwise by `answers`: status, headers, body. 413 above `max_bytes`."""
-
-    daemon_threads = True
+class Backend:
+    """Takes everything, unless told otherwise by `replies`. 413 above `max_bytes`."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
         self.messages: list[bytes] = []
-        self.headers: list[dict[str, str]] = []
-        self.paths: list[str] = []
-        self.answers: deque[tuple[int, dict[str, str], bytes]] = deque()
+        self.replies: deque[Reply] = deque()
         self.max_bytes = 1 << 30
+        self.web = WebServer(self.answer)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def answer(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        if len(body) > self.max_bytes:
-            return 413, {}, b""
-        answer = self.answers.popleft() if self.answers else (200, {}, b"")
-        if answer[0] == 200:
-            self.messages.append(body)
-        return answer
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Backend
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers["Content-Encoding"] == "gzip":
-            body = gzip.decompress(body)
-        self.server.paths.append(self.path)
-        self.server.headers.append({key.lower(): value for key, value in self.headers.items()})
-        status, headers, said = self.server.answer(body)
-        self.send_response(status)
-        for key, value in {**headers, "Content-Length": str(len(said))}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        self.wfile.write(said)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on standard error."""
+    def answer(self, request: Request) -> Reply:
+        if len(request.message) > self.max_bytes:
+            return Reply(413)
+        reply = self.replies.popleft() if self.replies else Reply(200)
+        if reply.status == 200:
+            self.messages.append(request.message)
+        return reply
 
 
 @pytest.fixture
 def backend() -> Iterator[Backend]:
-    with Backend() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    made = Backend()
+    with serving(made.answer) as made.web:
+        yield made
 
 
 @pytest.fixture
@@ -104,7 +70,7 @@ def run(*arguments: str | Path, given: bytes | None = None) -> Result:
 
 
 def sent(backend: Backend, *arguments: str | Path) -> list[bytes]:
-    result = run(*arguments, "--to", backend.url)
+    result = run(*arguments, "--to", backend.web.url)
     assert result.exit_code == 0, result.stderr
     return backend.messages
 
@@ -114,8 +80,8 @@ def sent(backend: Backend, *arguments: str | Path) -> list[bytes]:
 
 def test_every_message_arrives_as_it_is_and_in_order(backend: Backend, archive: Path) -> None:
     assert sent(backend, archive) == MESSAGES
-    assert set(backend.paths) == {"/v1/traces"}
-    assert {headers["content-encoding"] for headers in backend.headers} == {"gzip"}
+    assert set(backend.web.paths()) == {"/v1/traces"}
+    assert {request.headers["content-encoding"] for request in backend.web.requests} == {"gzip"}
 
 
 def test_several_files_arrive_one_after_the_other(backend: Backend, archive: Path, tmp_path: Path) -> None:
@@ -124,15 +90,17 @@ def test_several_files_arrive_one_after_the_other(backend: Backend, archive: Pat
 
 
 def test_standard_input_is_sent(backend: Backend, archive: Path) -> None:
-    result = run("-", "--to", f"{backend.url}/v1/traces/", "--compression", "none", given=archive.read_bytes())
+    result = run("-", "--to", f"{backend.web.url}/v1/traces/", "--compression", "none", given=archive.read_bytes())
     assert (result.exit_code, result.stderr) == (0, "")
     assert backend.messages == MESSAGES
-    assert "content-encoding" not in backend.headers[0]
+    assert "content-encoding" not in backend.web.requests[0].headers
 
 
 def test_headers_are_in_each_request(backend: Backend, archive: Path) -> None:
     sent(backend, archive, "--header", "Authorization=Bearer a=b", "--header", "X-Scope-OrgID=7")
-    assert {(one["authorization"], one["x-scope-orgid"]) for one in backend.headers} == {("Bearer a=b", "7")}
+    assert {(each.headers["authorization"], each.headers["x-scope-orgid"]) for each in backend.web.requests} == {
+        ("Bearer a=b", "7")
+    }
 
 
 def test_filters_choose_the_spans(backend: Backend, archive: Path) -> None:
@@ -151,7 +119,7 @@ def test_whole_traces_are_sent_when_one_span_matches(backend: Backend, archive: 
 
 
 def test_a_summary_says_how_many_spans_were_sent(backend: Backend, archive: Path) -> None:
-    result = run(archive, "--to", backend.url, "-v")
+    result = run(archive, "--to", backend.web.url, "-v")
     n_spans = spans_of(MESSAGES).total()
     assert f"{n_spans:,} spans sent in {len(MESSAGES)} messages" in result.stderr
     assert "0 spans rejected" in result.stderr
@@ -174,7 +142,7 @@ def test_what_the_backend_finds_too_large_is_cut(backend: Backend, archive: Path
 def test_a_single_span_that_is_too_large_is_named_and_the_rest_arrives(backend: Backend, tmp_path: Path) -> None:
     huge = message(1, n_spans=1, name="x" * 10_000)
     backend.max_bytes = 1 << 10
-    result = run(written(tmp_path / "a.tzip", [message(0), huge, message(2)]), "--to", backend.url, "-v")
+    result = run(written(tmp_path / "a.tzip", [message(0), huge, message(2)]), "--to", backend.web.url, "-v")
     assert result.exit_code == 1
     assert "413" in result.stderr
     assert "1 spans rejected" in result.stderr
@@ -185,15 +153,15 @@ def test_a_single_span_that_is_too_large_is_named_and_the_rest_arrives(backend: 
 
 
 def test_what_is_refused_for_now_is_sent_again(backend: Backend, archive: Path) -> None:
-    backend.answers.extend([(503, {"Retry-After": "0"}, b""), (429, {"Retry-After": "0"}, b"")])
+    backend.replies.extend([Reply(503, {"Retry-After": "0"}), Reply(429, {"Retry-After": "0"})])
     assert sent(backend, archive) == MESSAGES
 
 
 def test_rejected_spans_are_counted_and_told(backend: Backend, archive: Path) -> None:
     partial = ExportTracePartialSuccess(rejected_spans=3, error_message="too old")
     body = ExportTraceServiceResponse(partial_success=partial).SerializeToString()
-    backend.answers.extend([(200, {"Content-Type": "application/x-protobuf"}, body)] * 2)
-    result = run(archive, "--to", backend.url, "-v")
+    backend.replies.extend([Reply(200, {"Content-Type": "application/x-protobuf"}, body)] * 2)
+    result = run(archive, "--to", backend.web.url, "-v")
     assert result.exit_code == 1
     assert result.stderr.count("too old") == 1
     assert "6 spans rejected" in result.stderr
@@ -201,20 +169,20 @@ def test_rejected_spans_are_counted_and_told(backend: Backend, archive: Path) ->
 
 
 def test_a_refused_message_does_not_stop_the_others(backend: Backend, archive: Path) -> None:
-    backend.answers.append((400, {"Content-Type": "text/plain"}, b"no such tenant"))
-    result = run(archive, "--to", backend.url)
+    backend.replies.append(Reply(400, {"Content-Type": "text/plain"}, b"no such tenant"))
+    result = run(archive, "--to", backend.web.url)
     assert result.exit_code == 1
     assert "no such tenant" in result.stderr
     assert backend.messages == MESSAGES[1:]
 
 
 def test_a_backend_that_refuses_everything_is_not_asked_for_ever(backend: Backend, archive: Path) -> None:
-    backend.answers.extend([(401, {}, b"")] * 100)
-    result = run(archive, "--to", backend.url)
+    backend.replies.extend([Reply(401)] * 100)
+    result = run(archive, "--to", backend.web.url)
     assert result.exit_code == 1
     assert "401" in result.stderr
     assert "the rest was not sent" in result.stderr
-    assert len(backend.paths) == 3
+    assert len(backend.web.requests) == 3
 
 
 def test_nobody_there_is_an_error_after_the_time_given(archive: Path) -> None:
@@ -228,7 +196,7 @@ def test_bad_files_and_messages_are_named_and_the_rest_is_sent(backend: Backend,
     good = written(tmp_path / "good.tzip", [message(1), b"\xff no OTLP", message(2)])
     bad = tmp_path / "bad.tzip"
     bad.write_bytes(b"no archive")
-    result = run(bad, good, "--to", backend.url)
+    result = run(bad, good, "--to", backend.web.url)
     assert result.exit_code == 1
     assert "bad.tzip: " in result.stderr
     assert "good.tzip: message 2 is left out, it is no OTLP" in result.stderr
@@ -242,9 +210,9 @@ def test_bad_files_and_messages_are_named_and_the_rest_is_sent(backend: Backend,
         (("--to", "http://collector:4317"), "OTLP over gRPC"),
         (("--to", "http://collector", "--speed", "fast"), "nor max"),
         (("--to", "http://collector", "--speed", "0x"), "nor max"),
-        (("--to", "http://collector", "--header", "a: b"), "is no header"),
-        (("--to", "http://collector", "--header", "a=b\r\nc=d"), "is no header"),
-        (("--to", "https://collector", "--certificate", "no-such-file"), "there is no file no-such-file"),
+        (("--to", "http://collector", "--header", "a: b"), "is no NAME=VALUE"),
+        (("--to", "http://collector", "--header", "a=b\r\nc=d"), "is no NAME=VALUE"),
+        (("--to", "https://collector", "--to-ca-file", "no-such-file"), "no-such-file"),
         ((), "--to"),
     ],
 )

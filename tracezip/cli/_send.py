@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracezip.cli._client import client_of, client_options
 from tracezip.cli._filters import expression_of, filter_options
 from tracezip.cli._options import Command, names_of, new_session, talk_options
 from tracezip.cli._selection import Selection, for_each_message
@@ -24,9 +25,7 @@ _SPEED_HELP = (
     "1x: with the time that lay between the messages; 10x: ten times as fast; max, the default: as fast as the backend "
     "takes them."
 )
-_HEADER_HELP = "In each request, as authorization='Bearer TOKEN'; several: all of them."
 _WHOLE_HELP = "Whole traces with a matching span, or only the spans that match (the default)."
-_FORBIDDEN_IN_HEADERS = re.compile(r"[^\x20-\x7e\t]")
 
 
 def _speed(_context: click.Context, _option: click.Parameter, text: str) -> float | None:
@@ -39,23 +38,11 @@ def _speed(_context: click.Context, _option: click.Parameter, text: str) -> floa
     return float(match[1])
 
 
-def _headers(_context: click.Context, _option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    headers = {}
-    for pair in pairs:
-        key, has_value, value = pair.partition("=")
-        if not has_value or not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", key) or _FORBIDDEN_IN_HEADERS.search(value):
-            raise click.BadParameter("is no header, as 'authorization=Bearer TOKEN' is.")
-        headers[key] = value.strip()
-    return headers
-
-
 def _sending_options(command: Command) -> Command:
-    gzip, certificate = click.Choice(["gzip", "none"]), click.Path()
+    gzip = click.Choice(["gzip", "none"])
     options = (
         click.option("--to", "url", metavar="URL", required=True, help="The backend, as http://collector:4318."),
         click.option("--speed", metavar="SPEED", default="max", callback=_speed, help=_SPEED_HELP),
-        click.option("--header", "headers", multiple=True, metavar="KEY=VALUE", callback=_headers, help=_HEADER_HELP),
-        click.option("--certificate", metavar="PEM", type=certificate, help="Trust the CAs of this file only."),
         click.option("--compression", type=gzip, default="gzip", help="Of requests; gzip is the default."),
         click.option(
             "--max-bytes", metavar="SIZE", type=size, help="Of a request's OTLP; the default is just below 20M."
@@ -74,6 +61,7 @@ def _sending_options(command: Command) -> Command:
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @_sending_options
+@client_options
 @filter_options
 @talk_options
 def send(files: tuple[str, ...], head: int | None, whole: bool, quiet: bool, verbose: bool, **options: Any) -> None:
@@ -91,7 +79,7 @@ def send(files: tuple[str, ...], head: int | None, whole: bool, quiet: bool, ver
     session = new_session(quiet, verbose, prints=False)
     names = names_of(files)
     selection = Selection(expression_of(options), whole, head)
-    replay = _replay(session, names, **options)
+    replay = _replay(session, names, options.pop("speed"), options)
     began = time.monotonic()
     try:
         for message in _messages(session, names, selection):
@@ -117,40 +105,22 @@ def _checked(message: bytes) -> bytes:
     return message
 
 
-def _replay(
-    session: Session,
-    names: tuple[str, ...],
-    *,
-    url: str,
-    speed: float | None,
-    headers: dict[str, str],
-    certificate: str | None,
-    compression: str,
-    max_bytes: int | None,
-    retry_for: int | None,
-) -> Replay:
+def _replay(session: Session, names: tuple[str, ...], speed: float | None, options: dict[str, Any]) -> Replay:
     from tracezip.live import limits
-    from tracezip.live.http import HttpClient
     from tracezip.live.otlp_http import OtlpSender
     from tracezip.live.replay import Pace, Replay
 
-    limit = max_bytes or limits.MAX_OTLP_BYTES
+    max_bytes = options["max_bytes"] or limits.MAX_OTLP_BYTES
+    how = {"compression": options["compression"], "max_bytes": max_bytes, "deadline": limits.REPLAY_REQUEST_SECONDS}
     try:
-        client = HttpClient(headers=headers, certificate=certificate)
-        sender = OtlpSender(
-            _traces_url(url),
-            client,
-            compression="gzip" if compression == "gzip" else "none",
-            max_bytes=limit,
-            deadline=limits.REPLAY_REQUEST_SECONDS,
-        )
-    except InputError as problem:
-        raise click.UsageError(str(problem)) from None
+        sender = OtlpSender(_traces_url(options["url"]), client_of(options), **how)
+    except (InputError, OSError) as problem:
+        raise click.UsageError(explained(problem)) from None
     return Replay(
         sender,
         pace=None if speed is None else Pace(speed),
-        max_bytes=limit,
-        patience=retry_for or limits.REPLAY_PATIENCE_SECONDS,
+        max_bytes=max_bytes,
+        patience=options["retry_for"] or limits.REPLAY_PATIENCE_SECONDS,
         on_rejected=lambda why: session.error(_shown_names(names), RefusalError(f"spans were rejected: {why}")),
     )
 
