@@ -8,10 +8,11 @@ enum {
     MOST_FAILED = 10       /* each look in vain doubles the blocks until the next one */
 };
 
-void finder_init(Finder *f, u32 level) {
+void finder_init(Finder *f, u32 level, u32 halvings) {
     find_words_fill();
     memset(f, 0, sizeof *f);
     f->level = level;
+    f->halvings = halvings;
     f->credit.looks = LOOKS_FIRST;
     f->credit.mt = MT_MOST;
     f->credit.values = VALUES_FIRST;

@@ -54,6 +54,14 @@ static inline void earn_found(Finder *f) {
 /* Time depends on the hashes' seed, what is found does not. */
 static inline u64 finder_seed(const Finder *f) { return (u64)(uintptr_t)f; }
 
+static inline u32 halved(const Finder *f, u32 n, u32 least) {
+    return n >> f->halvings > least ? n >> f->halvings : least;
+}
+
+/* Draws for MT19937 that are kept of a resource, and resources of which they are. */
+static inline u32 mt_most(const Finder *f) { return halved(f, FIND_MT_MOST, 2 * FIND_MT_LEAST); }
+static inline u32 mt_sampling(const Finder *f) { return halved(f, FIND_MT_SAMPLING, 1); }
+
 static const Found NOTHING = {NO_GENERATOR, 0};
 
 /* find_generators.c: looks up the rows of a resource that nothing explained, again */

@@ -56,10 +56,10 @@ static void id_desk_group_begins(IdDesk *d) {
     d->candidates.n = 0;
 }
 
-static IdDesk *id_desk_new(u32 level) {
+static IdDesk *id_desk_new(u32 level, u32 halvings) {
     IdDesk *d = calloc(1, sizeof *d);
     if (d)
-        finder_init(&d->finder, level);
+        finder_init(&d->finder, level, halvings);
     return d;
 }
 

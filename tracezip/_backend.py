@@ -95,6 +95,9 @@ class BlockEncoder(BlockRows, Protocol):
     def summary(self) -> BlockSummary | None:
         """What was added, summed up; None if the meaning of some of it is not known. Before `encode`."""
 
+    def trim(self) -> None:
+        """As `reset`, and gives back the memory of tables and buffers, which it keeps otherwise."""
+
     def reset(self, like: Self | None = None) -> None:
         """Begins a restart group: all dictionaries are forgotten. Only with nothing pending.
 
@@ -176,7 +179,8 @@ _module = _load()
 
 NAME: str = _module.NAME
 Encoder: Callable[..., BlockEncoder] = _module.Encoder
-"""Encoder(preset strings, dictionary_threshold, level, another encoder of the stream or nothing)."""
+"""Encoder(preset strings, dictionary_threshold, level, another encoder of the stream or nothing, halvings): of the
+tables for finding generators of ids, 0 if it is left out."""
 Decoder: Callable[[Sequence[bytes]], BlockDecoder] = _module.Decoder
 """Decoder(preset strings)."""
 count_spans: Callable[[bytes | memoryview, int], int] = _module.count_spans

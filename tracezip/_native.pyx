@@ -63,7 +63,8 @@ cdef extern from "encode.h" nogil:
         size_t n
     enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, N_COLUMNS
     Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
-    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream)
+    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream, uint32_t halvings)
+    void encoder_trim(CEncoder *e)
     void encoder_free(CEncoder *e)
     size_t encoder_held(const CEncoder *e)
     uint64_t encoder_weight(const CEncoder *e)
@@ -143,12 +144,13 @@ cdef extern from "find_generators.h" nogil:
         size_t n
     ctypedef struct CFinder "Finder":
         FoundRows own, parent, trace
-    void finder_init(CFinder *f, uint32_t level)
+    void finder_init(CFinder *f, uint32_t level, uint32_t halvings)
     void finder_free(CFinder *f)
     int finder_try(CFinder *f, const IdRows *rows)
     uint32_t finder_resource(const CFinder *f, uint32_t generator)
     uint64_t finder_origin(CFinder *f, uint32_t generator, uint64_t position, GeneratorState *state)
 
+MAX_HALVINGS = 8
 COUNTS = ("rows", "spans", "messages", "traces", "paths", "schemas", "strings", "atoms", "contexts")
 
 
@@ -343,17 +345,20 @@ cdef class Encoder(_Rows):
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
     level: 1 (fastest) to 9 (smallest). of_same_stream: another encoder, with which it shares what is known of ids.
+    halvings: how often the tables for finding generators of ids are halved.
     """
     cdef CEncoder *_c
     cdef _Preset _strings
     cdef Encoder _like  # what this one knows may stand in the memory of that one
 
-    def __cinit__(self, preset, uint32_t dictionary_threshold, uint32_t level, Encoder of_same_stream=None):
+    def __cinit__(self, preset, uint32_t dictionary_threshold, uint32_t level, Encoder of_same_stream=None, uint32_t halvings=0):
+        if halvings > MAX_HALVINGS:
+            raise ValueError(f"halvings is {halvings}, the limit is {MAX_HALVINGS}")
         self._strings = _preset(preset)
         if of_same_stream is not None:
             of_same_stream._alive()
         self._c = encoder_new(
-            self._strings.c, dictionary_threshold, level, NULL if of_same_stream is None else of_same_stream._c
+            self._strings.c, dictionary_threshold, level, NULL if of_same_stream is None else of_same_stream._c, halvings
         )
         if self._c == NULL:
             raise MemoryError("no memory for an encoder")
@@ -429,6 +434,12 @@ cdef class Encoder(_Rows):
             _wide(&s.trace_hash),
             _narrow(&s.last_row),
         )
+
+    def trim(self):
+        self._alive()
+        encoder_trim(self._c)
+        self._check(encoder_reset(self._c, NULL), NULL)
+        self._like = None
 
     def reset(self, Encoder like=None):
         self._alive()
@@ -660,8 +671,8 @@ cdef class Finder:
     cdef CFinder _c
     cdef bint _failed
 
-    def __cinit__(self, uint32_t level):
-        finder_init(&self._c, level)
+    def __cinit__(self, uint32_t level, uint32_t halvings=0):
+        finder_init(&self._c, level, halvings)
 
     def __dealloc__(self):
         finder_free(&self._c)

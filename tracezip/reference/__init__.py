@@ -75,14 +75,23 @@ class Encoder(look.RowReader):
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
     level: 1 (fastest) to 9 (smallest). of_same_stream: another encoder, with which it shares what is known of ids.
+    halvings: how often the tables for finding generators of ids are halved.
     """
 
     def __init__(
-        self, preset: Sequence[bytes], dictionary_threshold: int, level: int, of_same_stream: Encoder | None = None
+        self,
+        preset: Sequence[bytes],
+        dictionary_threshold: int,
+        level: int,
+        of_same_stream: Encoder | None = None,
+        halvings: int = 0,
     ) -> None:
         self._preset = preset
         self._threshold = dictionary_threshold
-        self._knowledge: IdKnowledge = of_same_stream._knowledge if of_same_stream else IdKnowledge(level)
+        self._knowledge: IdKnowledge = of_same_stream._knowledge if of_same_stream else IdKnowledge(level, halvings)
+        self.reset()
+
+    def trim(self) -> None:
         self.reset()
 
     def reset(self, like: Encoder | None = None) -> None:
