@@ -46,9 +46,9 @@ def memory_plan(limit: int | str | None, level: int, *, for_searches: bool = Fal
     part_bytes = min(n_bytes // 16, limits.PART_BYTES)
     return MemoryPlan(
         FullBlock(
-            min(full.n_spans, n_bytes // 2000), min(full.n_bytes, n_bytes // 8), min(full.n_rows, n_bytes // 500)
+            min(full.n_spans, n_bytes // 2000), min(full.n_bytes, part_bytes), min(full.n_rows, n_bytes // 500)
         ),
-        group_weight=n_bytes // 2,
+        group_weight=n_bytes * 7 // 10 - 600_000,
         expected_weight=2,
         part_bytes=part_bytes,
         span_bytes=min(4 * part_bytes, limits.MAX_PART_BYTES),

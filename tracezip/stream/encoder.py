@@ -74,6 +74,12 @@ class StreamEncoder:
         self._inside = False  # the next part goes on with a message
         self._block_begins_inside = False
         self._new_group()
+        if self._encoder.weight > plan.group_weight // 2:
+            raise InputError(
+                f"the dictionary takes {self._encoder.weight} bytes of memory, more than memory_limit leaves it: "
+                "raise memory_limit, or do without the dictionary",
+                code="argument",
+            )
 
     @property
     def totals(self) -> Totals:
