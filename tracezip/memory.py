@@ -37,18 +37,24 @@ class MemoryPlan(NamedTuple):
         return self.group_weight != _UNLIMITED
 
 
-def memory_plan(limit: int | str | None, level: int, *, for_searches: bool = False) -> MemoryPlan:
-    """For a limit as callers give it: bytes, text such as "10MB", or None. Raises InputError."""
+def memory_plan(
+    limit: int | str | None, level: int, *, chained: bool, n_threads: int = 1, for_searches: bool = False
+) -> MemoryPlan:
+    """For a limit as callers give it: bytes, text such as "10MB", or None. Raises InputError.
+
+    chained: blocks of a restart group build on each other; else each is a group, and had better be large.
+    """
     full = full_block(level, for_searches=for_searches)
     if limit is None:
         return MemoryPlan(full, _UNLIMITED, 0, limits.PART_BYTES, limits.MAX_PART_BYTES, None, 0)
-    n_bytes = checked_size("memory_limit", limit, limits.MIN_MEMORY_LIMIT, limits.MAX_MEMORY_LIMIT)
+    n_blocks = n_threads + (n_threads > 1)
+    n_bytes = checked_size("memory_limit", limit, n_blocks * limits.MIN_MEMORY_LIMIT, limits.MAX_MEMORY_LIMIT)
+    n_bytes //= n_blocks
     part_bytes = min(n_bytes // 16, limits.PART_BYTES)
+    block_bytes = part_bytes if chained else n_bytes // 4
     return MemoryPlan(
-        FullBlock(
-            min(full.n_spans, n_bytes // 2000), min(full.n_bytes, part_bytes), min(full.n_rows, n_bytes // 500)
-        ),
-        group_weight=n_bytes * 7 // 10 - 600_000,
+        FullBlock(min(full.n_spans, n_bytes // 1000), min(full.n_bytes, block_bytes), min(full.n_rows, n_bytes // 500)),
+        group_weight=n_bytes * 13 // 20 - 600_000,
         expected_weight=2,
         part_bytes=part_bytes,
         span_bytes=min(4 * part_bytes, limits.MAX_PART_BYTES),

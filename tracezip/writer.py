@@ -40,6 +40,7 @@ class Writer:
         threads: int = 1,
         dictionary: Dictionary | None = None,
         for_searches: bool = False,
+        memory_limit: int | str | None = None,
     ) -> None:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
@@ -51,6 +52,7 @@ class Writer:
             for_searches=for_searches,
             threads=threads,
             dictionary=dictionary,
+            memory_limit=memory_limit,
         )
         self._sink = Sink(file, mode)
         self._header = self._stream.header  # written with the first frame: an unused writer leaves an archive as it is

@@ -34,7 +34,7 @@ class StreamEncoder:
     """Messages in, frames out. `chained`: blocks of a group build on each other. `indexed`: see Layout.
 
     memory_limit: bytes, or text such as "10MB", that tree, dictionaries and buffers stay below; blocks and restart
-    groups are then smaller, and so are their readers. With threads it is that of each.
+    groups are then smaller, and so are their readers.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class StreamEncoder:
         self.header = pack_header(facts or {}, dictionary.id if dictionary else None)
         """The frame that stands before all others."""
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
-        self._plan = plan = memory_plan(memory_limit, level, for_searches=for_searches)
+        self._plan = plan = memory_plan(
+            memory_limit, level, chained=chained, n_threads=n_threads, for_searches=for_searches
+        )
         self._full = plan.full
         self._part_size = PartSize(plan.part_bytes, plan.span_bytes)
         self._lanes = Lanes(
