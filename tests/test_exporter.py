@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -216,6 +219,29 @@ def test_after_shutdown_spans_are_refused_and_it_is_said_once(made: Any, caplog:
         assert not server.requests
     assert len([one for one in caplog.records if "shut down" in one.message]) == 1
     assert exporter.get_tracezip_stats()["dropped_spans"] == {"shutdown": 2}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_sends_a_stream_of_its_own(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, tracezip\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "from opentelemetry.sdk.trace.export import BatchSpanProcessor\n"
+        "provider = TracerProvider()\n"
+        "exporter = tracezip.TracezipExporter(sys.argv[1], spool_dir=sys.argv[2])\n"
+        "provider.add_span_processor(BatchSpanProcessor(exporter))\n"
+        "tracer = provider.get_tracer('tests')\n"
+        "tracer.start_span('before').end(); provider.force_flush()\n"
+        "child = os.fork()\n"
+        "for _ in range(3): tracer.start_span('parent' if child else 'child').end(); provider.force_flush()\n"
+        "provider.shutdown()\n"
+        "if child: assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    with gateway() as server:
+        command = [sys.executable, "-W", "ignore", "-c", code, server.url, str(tmp_path)]
+        subprocess.run(command, check=True, timeout=60)
+        assert sorted(server.names()) == ["before", *["child"] * 3, *["parent"] * 3]
+        assert len({path for path, _ in server.requests}) == 2
 
 
 def test_no_spans_are_made_of_the_sending_itself(made: Any, monkeypatch: Any) -> None:
