@@ -57,6 +57,7 @@ LAYERS = (
     {"index"},
     {"lanes"},
     {"layout"},
+    {"memory"},
     {"stream"},
     {"srt", "columns", "sink", "_info", "dictionary"},
     {"scan", "queryable"},
