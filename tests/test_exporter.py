@@ -257,6 +257,15 @@ def test_no_spans_are_made_of_the_sending_itself(made: Any, monkeypatch: Any) ->
     assert seen == [True]
 
 
+def test_with_a_memory_limit_everything_arrives_just_so(made: Any) -> None:
+    with gateway() as server:
+        exporter = made(server.url, memory_limit="4MB")
+        for _ in range(20):
+            assert exporter.export(made_spans(200)) is SUCCESS
+        assert exporter._target._link._stream._encoder.memory < 4_000_000
+        assert server.names() == [f"span {number}" for number in range(200)] * 20
+
+
 def test_the_statistics_of_the_process_are_those_of_all_its_exporters(made: Any) -> None:
     before = get_tracezip_stats()
     with gateway() as server:

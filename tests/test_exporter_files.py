@@ -68,7 +68,7 @@ def test_each_service_can_have_its_own_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_large_enough_is_followed_by_the_next_one(tmp_path: Path) -> None:
-    exporter = tracezip.TracezipExporter(path=tmp_path / "t.tzip", max_file_bytes="4K")
+    exporter = tracezip.TracezipExporter(path=tmp_path / "t.tzip", max_file_bytes="4KiB")
     for _ in range(20):
         assert exporter.export(made_spans(50)) is SUCCESS
     exporter.shutdown()

@@ -42,6 +42,7 @@ class Writer:
         dictionary: Dictionary | None = None,
         for_searches: bool = False,
         chained: bool = False,
+        memory_limit: int | None = None,
     ) -> None:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
@@ -52,6 +53,7 @@ class Writer:
             indexed=True,
             for_searches=for_searches,
             chained=chained,
+            memory_limit=memory_limit,
             threads=threads,
             dictionary=dictionary,
         )

@@ -74,6 +74,7 @@ def _link_options(options: Options) -> LinkOptions:
         level=start_level(options),
         dictionary_threshold=options.dictionary_threshold,
         chained=options.delta_encoding,
+        memory_limit=options.memory_limit,
         plain=not options.compression_enabled,
         otlp_compression="gzip" if options.compression_enabled else "none",
         traces_url=options.traces_url,

@@ -64,7 +64,8 @@ class TracezipExporter(SpanExporter):
     variables. spool_dir: a folder for what waits to be sent, by default one for user and endpoint below the system's
     folder for temporary files; spool_max_bytes (512 MiB): 0 is no spool. fsync ("close"): when files and spool are
     forced to the disk: "always" with each batch, at "close", or "never". max_file_bytes (256 MiB), max_file_seconds
-    (0): a new file is begun then; 0 is no limit. meter_provider: else the global one.
+    (0): a new file is begun then; 0 is no limit. memory_limit, such as "10MB": tree, dictionaries and buffers of the
+    compression stay below it, at a cost in size. meter_provider: else the global one.
 
     Raises InputError for a wrong argument, and for a destination named by arguments that cannot be used. Wrong
     variables never stop the application: they are logged and passed over; if the destination itself is wrong, nothing
@@ -92,6 +93,7 @@ class TracezipExporter(SpanExporter):
         fsync: str | None = None,
         max_file_bytes: int | str | None = None,
         max_file_seconds: float | None = None,
+        memory_limit: int | str | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "meter_provider", "__class__")}

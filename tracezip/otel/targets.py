@@ -125,6 +125,7 @@ class FileTarget:
             level=self._level,
             dictionary_threshold=self._options.dictionary_threshold,
             chained=self._options.delta_encoding,
+            memory_limit=self._options.memory_limit,
             metadata=None,
         )
         return _Counted(writer, self._stats)
