@@ -259,7 +259,7 @@ def test_no_spans_are_made_of_the_sending_itself(made: Any, monkeypatch: Any) ->
 
 def test_with_a_memory_limit_everything_arrives_just_so(made: Any) -> None:
     with gateway() as server:
-        exporter = made(server.url, memory_limit="4MB")
+        exporter = made(server.url, memory_limit="8MB")
         for _ in range(20):
             assert exporter.export(made_spans(200)) is SUCCESS
         assert exporter._target._link._stream._encoder.memory < 4_000_000

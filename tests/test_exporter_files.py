@@ -51,6 +51,18 @@ def test_batches_build_on_each_other_unless_told_otherwise(tmp_path: Path) -> No
     assert sizes[True] < sizes[False] - 1_000  # the rest are ids, which are random
 
 
+def test_a_trace_is_found_in_the_file(tmp_path: Path) -> None:
+    exporter = tracezip.TracezipExporter(path=tmp_path / "t.tzip")
+    batches = [made_spans(300, f"batch {number}") for number in range(40)]
+    for batch in batches:
+        exporter.export(batch)
+    exporter.shutdown()
+    with tracezip.open(tmp_path / "t.tzip") as reader:
+        found = reader.trace(f"{batches[30][7].context.trace_id:032x}")
+    assert found is not None
+    assert names_in([found]) == ["batch 30 7"]
+
+
 def test_each_service_can_have_its_own_file(tmp_path: Path) -> None:
     exporter = tracezip.TracezipExporter(path=tmp_path / "{service}" / "{date}.tzip")
     provider_of = {

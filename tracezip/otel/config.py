@@ -40,6 +40,8 @@ _MAX_SPANS = 1 << 16
 _MAX_SECONDS = 366 * 86400
 _MAX_BYTES = 1 << 62
 _MIN_FILE_BYTES = 1 << 12
+_BATCH_MEMORY = 4_000_000
+"""That the limit of memory leaves to a batch of ordinary size on its way: OTLP, request, connection and spool."""
 
 
 class Options(NamedTuple):
@@ -65,6 +67,12 @@ class Options(NamedTuple):
     max_file_bytes: int
     max_file_seconds: float
     memory_limit: int | None
+    """Bytes by which the exporter may let the process grow."""
+
+    @property
+    def stream_memory(self) -> int | None:
+        """The part of it that compression may take."""
+        return None if self.memory_limit is None else self.memory_limit - _BATCH_MEMORY
 
 
 def resolve(given: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Options:
@@ -131,10 +139,11 @@ def _endpoint(given: Any, environment: Mapping[str, str]) -> tuple[str, str | No
 
 def check_endpoint(url: str) -> str:
     """The URL. Raises InputError if it is none, or is one where nobody speaks HTTP."""
-    if urlsplit(check_url(url)).port == _GRPC_PORT:
+    parts = urlsplit(check_url(url))
+    if parts.port == _GRPC_PORT:
         raise InputError(
-            f"{url} has port {_GRPC_PORT}, where receivers speak gRPC, and tracezip speaks HTTP: give port 4318 for "
-            "OTLP/HTTP, or the port of a tracezip gateway",
+            f"the endpoint on {parts.hostname} has port {_GRPC_PORT}, where receivers speak gRPC, and tracezip speaks "
+            "HTTP: give port 4318 for OTLP/HTTP, or the port of a tracezip gateway",
             code="argument",
         )
     return url
@@ -225,6 +234,6 @@ OPTIONS = {
     "fsync": _Option("close", _fsync),
     "max_file_bytes": _Option(256 << 20, _file_size),
     "max_file_seconds": _Option(0.0, _seconds),
-    "memory_limit": _Option(None, _size(MIN_MEMORY_LIMIT)),
+    "memory_limit": _Option(None, _size(_BATCH_MEMORY + MIN_MEMORY_LIMIT)),
 }
 """The options that have a variable of their own: default and check."""

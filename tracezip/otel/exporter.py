@@ -64,8 +64,8 @@ class TracezipExporter(SpanExporter):
     variables. spool_dir: a folder for what waits to be sent, by default one for user and endpoint below the system's
     folder for temporary files; spool_max_bytes (512 MiB): 0 is no spool. fsync ("close"): when files and spool are
     forced to the disk: "always" with each batch, at "close", or "never". max_file_bytes (256 MiB), max_file_seconds
-    (0): a new file is begun then; 0 is no limit. memory_limit, such as "10MB": tree, dictionaries and buffers of the
-    compression stay below it, at a cost in size. meter_provider: else the global one.
+    (0): a new file is begun then; 0 is no limit. memory_limit, such as "10MB", at least 8 MB: what the
+    exporter adds to the process, at a cost in the size of its output. meter_provider: else the global one.
 
     Raises InputError for a wrong argument, and for a destination named by arguments that cannot be used. Wrong
     variables never stop the application: they are logged and passed over; if the destination itself is wrong, nothing
@@ -96,7 +96,7 @@ class TracezipExporter(SpanExporter):
         memory_limit: int | str | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name not in ("self", "meter_provider", "__class__")}
+        given = {name: value for name, value in locals().items() if name not in ("self", "meter_provider")}
         options = resolve(given)
         switch = os.environ.get(_SDK_METRICS, "").strip().lower() == "true"
         self._metrics = ExporterMetrics(
@@ -189,7 +189,7 @@ class TracezipExporter(SpanExporter):
         """OTLP messages and their numbers of spans: one, but for spans that are very large or cannot be expressed."""
         try:
             message = encode_spans(spans)
-        except InputError as error:
+        except Exception as error:
             if len(spans) == 1:
                 self._lose(1, "unencodable", str(error), operation)
                 return
