@@ -64,6 +64,11 @@ class BlockEncoder(BlockRows, Protocol):
     """Spans among them."""
     n_messages: int
     """Messages, or parts of them, that were added and are not encoded yet."""
+    memory: int
+    """Bytes that it holds: tables, columns and buffers, also where they are empty now. The reference estimates them."""
+    weight: int
+    """Bytes that what the restart group knows may take, the same number in both backends: what a writer that bounds
+    its memory goes by."""
 
     def add(
         self,
@@ -105,6 +110,9 @@ class BlockDecoder(BlockRows, Protocol):
 
     A block is either decoded to messages, or its rows are read, from which a query takes what it needs.
     """
+
+    memory: int
+    """As of an encoder."""
 
     def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bool]]:
         """The parts of a block, and whether each continues in the next.

@@ -65,6 +65,8 @@ cdef extern from "encode.h" nogil:
     Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
     CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream)
     void encoder_free(CEncoder *e)
+    size_t encoder_held(const CEncoder *e)
+    uint64_t encoder_weight(const CEncoder *e)
     int encoder_reset(CEncoder *e, const CEncoder *like)
     int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more, uint64_t most_spans, int *added)
     int encoder_plan_ids(CEncoder *e)
@@ -97,6 +99,7 @@ cdef extern from "decode.h" nogil:
         size_t n
     CDecoder *decoder_new(const Preset *preset)
     void decoder_free(CDecoder *d)
+    size_t decoder_held(const CDecoder *d)
     int decoder_reset(CDecoder *d, const CDecoder *like)
     int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, const char **where)
     int decoder_measure(CDecoder *d, const char **where)
@@ -506,6 +509,16 @@ cdef class Encoder(_Rows):
     def n_messages(self):
         return self._count(COUNT_MESSAGES)
 
+    @property
+    def memory(self):
+        self._alive()
+        return encoder_held(self._c)
+
+    @property
+    def weight(self):
+        self._alive()
+        return encoder_weight(self._c)
+
     cdef RowReader _rows(self) except *:
         self._alive()
         return encoder_rows(self._c)
@@ -559,6 +572,11 @@ cdef class Decoder(_Rows):
     cdef _alive(self):
         if self._c == NULL:
             raise UsageError("this decoder has failed before; reset it")
+
+    @property
+    def memory(self):
+        self._alive()
+        return decoder_held(self._c)
 
     cdef RowReader _rows(self) except *:
         self._alive()
