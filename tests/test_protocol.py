@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 import xxhash
 from archives import MESSAGES
+from archives import message as otlp_message
 
 from tracezip.codec import Compressor, Decompressor
 from tracezip.errors import FormatError, InputError, UnsupportedError
@@ -321,14 +322,29 @@ def test_the_stream_that_was_used_longest_ago_is_forgotten_for_a_new_one() -> No
     assert receiver.receive(first, clients[first].body(b"message")).status == 200
 
 
+def memory_of_one_stream(message: bytes) -> int:
+    receiver = new_receiver()
+    receiver.receive(ID, Client(ID).body(message))
+    return receiver.memory
+
+
 def test_streams_are_forgotten_when_all_of_them_hold_too_much() -> None:
-    one = new_receiver()
-    one.receive(ID, Client(ID).body(bytes(1000)))
-    receiver = new_receiver(max_memory=3 * one.memory + 1000)
+    max_memory = 5 * memory_of_one_stream(bytes(1000)) + 1000
+    receiver = new_receiver(max_memory=max_memory)
     for stream_id in stream_ids(10):
         assert receiver.receive(stream_id, Client(stream_id).body(bytes(1000))).status == 200
-        assert receiver.memory <= 3 * one.memory + 1000
-    assert receiver.n_streams == 3
+        assert receiver.memory <= max_memory
+    assert receiver.n_streams == 5
+
+
+def test_a_stream_that_holds_too_much_does_not_push_out_the_others() -> None:
+    large = b"".join(otlp_message(number, n_spans=500) for number in range(4))
+    receiver = new_receiver(max_memory=3 * memory_of_one_stream(large))
+    small, other = Client(ID), stream_ids(1)[0]
+    receiver.receive(ID, small.body(b"one"))
+    assert receiver.receive(other, Client(other).body(large)).status == 200
+    assert receiver.n_streams == 1
+    assert receiver.receive(ID, small.body(b"two")).status == 200
 
 
 def test_a_pending_message_counts_as_memory() -> None:
