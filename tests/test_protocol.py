@@ -236,6 +236,21 @@ def test_only_its_own_stream_dies_of_a_frame_that_does_not_decode() -> None:
     assert receiver.memory < 4 << 20
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_comes_gets_an_answer(seed: int) -> None:
+    source = random.Random(seed)
+    receiver = new_receiver()
+    for number in range(30):
+        bodies = [bytearray(body) for body in Client(ID).bodies(*MESSAGES[:3])]
+        for body in bodies:
+            for _ in range(source.choice([0, 0, 1, 3])):
+                body[source.randrange(len(body))] = source.randrange(256)
+            cut_off = bytes(body[: source.choice([len(body), source.randrange(len(body))])])
+            answer = receiver.receive(ID if number % 2 else source.randbytes(16), cut_off)
+            assert answer.status in (200, 400, 409, 413)
+            assert json.dumps(answer.body)
+
+
 def test_other_frames_under_the_number_of_a_pending_message_are_not_taken() -> None:
     backend, client = Backend(TryLater(None, "busy")), Client(ID)
     receiver = Receiver(backend.deliver)
