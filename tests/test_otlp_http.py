@@ -390,7 +390,9 @@ def test_certificates_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> No
             HttpClient(**options)  # type: ignore[arg-type]
 
 
-def test_the_program_says_who_it_is() -> None:
+def test_the_program_says_who_it_is_unless_it_is_told_otherwise() -> None:
     with serving(lambda request: Reply(200)) as web:
         HttpClient().post(web.url, b"")
-        assert web.requests[0].headers["user-agent"] == f"tracezip/{tracezip.__version__}"
+        HttpClient(headers={"USER-AGENT": "me"}).post(web.url, b"")
+        agents = [request.headers["user-agent"] for request in web.requests]
+        assert agents == [f"tracezip/{tracezip.__version__}", "me"]
