@@ -89,6 +89,12 @@ class Backend:
         self.may_answer.set()
         self.was_asked = threading.Event()
         self.url = ""
+        self._came = threading.Condition()
+
+    def wait_for(self, n_messages: int) -> bool:
+        """Whether so many messages came in time."""
+        with self._came:
+            return self._came.wait_for(lambda: len(self.messages) >= n_messages, 20)
 
     def take(self, body: bytes) -> int:
         self.n_requests += 1
@@ -96,7 +102,9 @@ class Backend:
         assert self.may_answer.wait(20)
         status = self.answers.popleft() if self.answers else 200
         if status == 200:
-            self.messages.append(body)
+            with self._came:
+                self.messages.append(body)
+                self._came.notify_all()
         return status
 
 
@@ -151,7 +159,8 @@ class Running:
             service.close(0)
             self._end_loop()
             raise
-        self.url = f"{self._server.scheme}://{self._server.http}"
+        self.address = self._server.http
+        self.url = f"{self._server.scheme}://{self.address}"
         self.grpc = str(self._server.grpc)
 
     def begin_drain(self) -> Any:
@@ -161,8 +170,9 @@ class Running:
 
     def close(self) -> None:
         if not self._is_drained:
-            self._run(self._server.drain())
-        self._end_loop()
+            self.begin_drain().result(30)
+        if self._thread.is_alive():
+            self._end_loop()
 
     @staticmethod
     async def _started(service: Service, options: ServerOptions) -> Server:

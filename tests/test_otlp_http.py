@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from archives import field, message, span, varint
-from http_answers import Reply, Request, json_reply, serving
+from http_answers import CERTIFICATE, KEY, Reply, Request, json_reply, serving
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceRequest,
@@ -127,10 +128,17 @@ def test_every_other_answer_is_final(reply: Reply, text: str) -> None:
 # --- messages that are too large --------------------------------------------------------------------------------------
 
 
-def receiver_of(max_bytes: int, got: list[bytes], refused: bytes = b"never") -> Callable[[Request], Reply]:
+HTTP_SAYS = Reply(413)
+GO_SAYS = Reply(400, {"Content-Type": "application/x-protobuf"}, b"\x08\x03\x12\x1chttp: request body too large")
+"""What a Collector answers, whose limit is 20 MiB unless it is told another."""
+
+
+def receiver_of(
+    max_bytes: int, got: list[bytes], refused: bytes = b"never", too_large: Reply = HTTP_SAYS
+) -> Callable[[Request], Reply]:
     def answer(request: Request) -> Reply:
         if len(request.message) > max_bytes:
-            return Reply(413)
+            return too_large
         if refused in request.message:
             return Reply(400)
         got.append(request.message)
@@ -144,11 +152,12 @@ TWO_RESOURCES = message(0, n_spans=5) + message(1, n_spans=3, name="other")
 
 @pytest.mark.parametrize("batch", [BATCH, TWO_RESOURCES])
 @pytest.mark.parametrize("own_limit", [200, 1 << 20])
+@pytest.mark.parametrize("too_large", [HTTP_SAYS, GO_SAYS])
 def test_a_message_that_is_too_large_is_sent_in_parts_that_say_the_same_of_each_span(
-    batch: bytes, own_limit: int
+    batch: bytes, own_limit: int, too_large: Reply
 ) -> None:
     got: list[bytes] = []
-    with serving(receiver_of(200, got)) as web:
+    with serving(receiver_of(200, got, too_large=too_large)) as web:
         assert OtlpSender(web.url, HttpClient(), max_bytes=own_limit).send(batch, 30) == Delivered()
         assert [one for part in got for one in spans_of(part)] == spans_of(batch)
         assert len(got) > 2
@@ -337,6 +346,36 @@ def test_a_forked_child_makes_connections_of_its_own() -> None:
         results.close()
 
 
+def server_tls(*, asks_clients: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE, KEY)
+    if asks_clients:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(CERTIFICATE)
+    return context
+
+
+def quiet(*_: object) -> None:
+    """In place of what http.server prints about a client that goes away."""
+
+
+def test_a_server_is_trusted_only_with_the_certificate_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socketserver.BaseServer.handle_error", quiet)
+    with serving(lambda request: Reply(200), server_tls()) as web:
+        assert HttpClient(certificate=CERTIFICATE).post(web.url, b"").status == 200
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            HttpClient().post(web.url, b"")
+
+
+def test_a_client_shows_its_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socketserver.BaseServer.handle_error", quiet)
+    with serving(lambda request: Reply(200), server_tls(asks_clients=True)) as web:
+        client = HttpClient(certificate=CERTIFICATE, client_certificate=CERTIFICATE, client_key=KEY)
+        assert client.post(web.url, b"").status == 200
+        with pytest.raises(Unreachable):
+            HttpClient(certificate=CERTIFICATE).post(web.url, b"")
+
+
 def test_certificates_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> None:
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("nothing")
@@ -351,7 +390,9 @@ def test_certificates_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> No
             HttpClient(**options)  # type: ignore[arg-type]
 
 
-def test_the_program_says_who_it_is() -> None:
+def test_the_program_says_who_it_is_unless_it_is_told_otherwise() -> None:
     with serving(lambda request: Reply(200)) as web:
         HttpClient().post(web.url, b"")
-        assert web.requests[0].headers["user-agent"] == f"tracezip/{tracezip.__version__}"
+        HttpClient(headers={"USER-AGENT": "me"}).post(web.url, b"")
+        agents = [request.headers["user-agent"] for request in web.requests]
+        assert agents == [f"tracezip/{tracezip.__version__}", "me"]

@@ -15,6 +15,8 @@ MAX_STREAMS = 256
 """That a server remembers at a time."""
 MAX_STREAM_MEMORY_BYTES = 1 << 30
 """Of all streams that a server remembers."""
+MAX_SHARE_OF_STREAM = 0.25
+"""Of that memory; a stream that holds more is forgotten, so that it does not push all others out."""
 IDLE_SECONDS = 600.0
 """A stream that was not used for so long is forgotten."""
 N_REMEMBERED_ANSWERS = 16
@@ -52,3 +54,10 @@ SEGMENT_BYTES = 4 << 20
 """A file of a spool is ended once it is so large."""
 MAX_OPEN_ARCHIVES = 64
 """At a time; the one not written to for longest is ended when there would be more."""
+
+# --- sending archives -------------------------------------------------------------------------------------------------
+
+REPLAY_REQUEST_SECONDS = 30.0
+"""For one request when an archive is sent: nobody waits for it, and a large one takes its time."""
+REPLAY_PATIENCE_SECONDS = 60.0
+"""For which such a message is sent again and again."""

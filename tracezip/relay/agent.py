@@ -23,9 +23,7 @@ class Agent:
 
     n_streams = 1
 
-    def __init__(
-        self, link: Deliverer, spool: Spool | None, stats: Stats, *, backoff: Backoff | None = None
-    ) -> None:
+    def __init__(self, link: Deliverer, spool: Spool | None, stats: Stats, *, backoff: Backoff | None = None) -> None:
         self.stats = stats
         self._outcomes = _Outcomes(link)
         self._delivery = Delivery(self._outcomes, spool, stats=stats, backoff=backoff)

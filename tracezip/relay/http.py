@@ -42,7 +42,7 @@ class HttpServer:
         if takes_streams:
             self.app.router.add_post(protocol.PATH + "{stream}", self._receive)
 
-    def runner(self, drain_timeout: float) -> web.AppRunner:
+    def runner(self) -> web.AppRunner:
         """It leaves bodies as they come, so that their size is checked while they are decompressed."""
         return web.AppRunner(
             self.app,
@@ -50,7 +50,7 @@ class HttpServer:
             auto_decompress=False,
             handle_signals=False,
             keepalive_timeout=limits.KEEP_ALIVE_SECONDS,
-            shutdown_timeout=drain_timeout,
+            shutdown_timeout=limits.CLOSE_SECONDS,
         )
 
     @web.middleware

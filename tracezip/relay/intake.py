@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 from tracezip.live.errors import Delivered, Refused, TryLater
@@ -49,6 +50,8 @@ class Intake:
         self.is_draining = False
         self._budget = Budget(limits.MAX_REQUESTS, limits.MAX_HELD_BYTES)
         self._authorization = None if token is None else f"Bearer {token}".encode()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._threads = ThreadPoolExecutor(limits.N_THREADS, "tracezip-relay")
 
     def check_token(self, authorization: str | None) -> None:
@@ -60,11 +63,25 @@ class Intake:
         if not hmac.compare_digest(scheme.capitalize() + b" " + token.strip(), self._authorization):
             raise RejectionError(401, "the bearer token is missing or wrong")
 
-    def admit(self) -> Share:
+    @contextmanager
+    def admit(self) -> Iterator[Share]:
         """The memory that one request may use. Raises RejectionError if it has to come again."""
         if self.is_draining:
             raise RejectionError(503, "the relay is shutting down", limits.BUSY_SECONDS)
-        return self._budget.share()
+        with self._budget.share() as share:
+            self._idle.clear()
+            try:
+                yield share
+            finally:
+                if self._budget.n_requests == 1:
+                    self._idle.set()
+
+    async def drain(self, timeout: float) -> None:
+        """Lets nothing more in, and waits for the end of what was begun."""
+        self.is_draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
 
     async def export(self, body: bytes, media_type: str, encoding: str, share: Share) -> bytes:
         """The body of the answer to a request of OTLP. Raises RejectionError."""

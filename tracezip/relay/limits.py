@@ -35,6 +35,8 @@ AWAY_SECONDS = 5.0
 """After which a client may come again when the archive or the backend behind the gateway fails."""
 DRAIN_SECONDS = 30.0
 """The default of --drain-timeout."""
+CLOSE_SECONDS = 1.0
+"""So long connections may take to end after that."""
 CHORE_SECONDS = 5.0
 """Between two looks for archives that are old and for streams that are idle."""
 N_ARCHIVED = 4096

@@ -71,7 +71,7 @@ class Server:
         self._service = service
         self._options = options
         self._intake = Intake(service, options.token)
-        self._runner = HttpServer(self._intake, takes_streams=options.takes_streams).runner(options.drain_timeout)
+        self._runner = HttpServer(self._intake, takes_streams=options.takes_streams).runner()
         self._rpc: RpcServer | None = None
         self._chores: asyncio.Task[None] | None = None
         self.http = options.http
@@ -89,32 +89,31 @@ class Server:
             if self._options.grpc is not None:
                 await self._start_grpc(self._options.grpc)
         except BaseException:
-            await self._runner.cleanup()
-            self._intake.close()
+            await self._stop()
             raise
         self._chores = asyncio.create_task(self._do_chores())
 
     async def drain(self) -> bool:
-        """Takes nothing more, ends what was begun, and closes the service, all in the time there is for it.
-
-        False if something that was acknowledged is lost.
+        """Ends what was begun and closes the service, all in the time there is for it; what comes meanwhile is told to
+        come again. False if something that was acknowledged is lost.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._options.drain_timeout
-        self._intake.is_draining = True
+        await self._intake.drain(self._options.drain_timeout)
         if self._chores is not None:
             self._chores.cancel()
             with suppress(asyncio.CancelledError):
                 await self._chores
-        stops = [self._runner.cleanup()]
-        if self._rpc is not None:
-            stops.append(self._rpc.stop(self._options.drain_timeout))
-        await asyncio.gather(*stops)
-        left = max(deadline - loop.time(), 0.0)
         try:
-            return await asyncio.to_thread(self._service.close, left)
+            return await asyncio.to_thread(self._service.close, max(deadline - loop.time(), 0.0))
         finally:
-            self._intake.close()
+            await self._stop()
+
+    async def _stop(self) -> None:
+        if self._rpc is not None:
+            await self._rpc.stop(limits.CLOSE_SECONDS)
+        await self._runner.cleanup()
+        self._intake.close()
 
     async def _start_http(self) -> None:
         host, port = self._options.http
