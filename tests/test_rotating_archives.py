@@ -161,6 +161,11 @@ def test_an_unknown_fsync_is_refused() -> None:
         RotatingArchives("a.tzip", fsync="sometimes")  # type: ignore[arg-type]
 
 
+def test_wrong_options_are_refused_before_there_is_a_message() -> None:
+    with pytest.raises(tracezip.InputError, match="level must be from 1 to 9"):
+        RotatingArchives("a.tzip", level=10)
+
+
 @pytest.mark.parametrize(("fsync", "n_flushed", "n_closed"), [("always", 2, 1), ("close", 0, 1), ("never", 0, 0)])
 def test_fsync_is_called_as_often_as_was_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: Any, n_flushed: int, n_closed: int

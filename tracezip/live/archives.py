@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import string
@@ -63,6 +64,7 @@ class RotatingArchives:
             "threads": threads,
             "metadata": facts,
         }
+        Writer(io.BytesIO(), "x", **self._options).close()  # a wrong option is told here, not with the first message
         self._clock = clock
         self._lock = threading.Lock()
         self._open: OrderedDict[str, _Archive] = OrderedDict()  # by name; what was used last is the last
