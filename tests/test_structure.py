@@ -63,7 +63,7 @@ LAYERS = (
     {"reader", "writer"},
     {"codec", "merging", "regroup"},
     {"live", "tables"},
-    {"otel", "show"},
+    {"otel", "relay", "show"},
     {"cli"},
 )
 """From the bottom; a module imports only what stands below it, or beside it in the same package or group."""
@@ -79,6 +79,9 @@ HEAVY = {
     "pyarrow",
     "asyncio",
     "urllib3",
+    "aiohttp",
+    "grpc",
+    "prometheus_client",
     "json",
     "typing_extensions",
 }

@@ -94,6 +94,10 @@ class Stats:
             for name in DURATIONS:
                 counts[f"{name}_seconds"] = self._seconds[name]
                 counts[f"{name}_calls"] = sum(self._buckets[name])
-        n_in = counts["bytes_in"]
-        counts["compression_ratio"] = 1 - counts["bytes_out"] / n_in if n_in else 0.0
+        counts["compression_ratio"] = ratio(counts["bytes_in"], counts["bytes_out"])
         return counts
+
+
+def ratio(bytes_in: int, bytes_out: int) -> float:
+    """The fraction that compression saves."""
+    return 1 - bytes_out / bytes_in if bytes_in else 0.0
