@@ -15,6 +15,7 @@ import pytest
 from archives import MESSAGES, archive, message
 
 import tracezip
+from tracezip import limits
 from tracezip.live import archives as module
 from tracezip.live.archives import RotatingArchives
 
@@ -145,6 +146,21 @@ def test_a_flush_after_each_message_costs_little(tmp_path: Path) -> None:
     archives.close()
     assert contents(tmp_path) == {"a.tzip": messages}
     assert (tmp_path / "a.tzip").stat().st_size < 0.7 * len(archive(messages))
+
+
+def test_damage_costs_no_more_than_a_large_block_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BLOCK_SPANS", 100)
+    messages = [message(number) for number in range(200)]
+    archives = RotatingArchives(tmp_path / "a.tzip")
+    for one in messages:
+        archives.write(one)
+        archives.flush()
+    archives.close()
+    data = bytearray((tmp_path / "a.tzip").read_bytes())
+    data[100] ^= 1
+    (tmp_path / "a.tzip").write_bytes(data)
+    with tracezip.open(tmp_path / "a.tzip", skip_damage=True) as reader:
+        assert list(reader) == messages[50:]
 
 
 def test_files_say_of_themselves_what_was_asked(tmp_path: Path) -> None:
