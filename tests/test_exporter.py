@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,16 +127,24 @@ def test_what_is_no_span_is_a_failure_and_no_exception(made: Any) -> None:
         exporter = made(server.url)
         assert exporter.export([object()]) is FAILURE
         assert exporter.export([]) is SUCCESS
+        assert exporter.export(None) is FAILURE
 
 
 def test_an_error_that_nobody_foresaw_is_a_failure_and_no_exception(made: Any, monkeypatch: Any) -> None:
     with gateway() as server:
-        exporter = made(server.url)
-        monkeypatch.setattr(exporter, "_target", None)
-        assert exporter.export(made_spans(2)) is FAILURE
+        exporter = made(server.url, batch_size=10)
+        target, n_puts = exporter._target, itertools.count()
+
+        def put(*arguments: Any) -> bool:
+            return target.put(*arguments) if next(n_puts) == 0 else 1 // 0
+
+        monkeypatch.setattr(exporter, "_target", SimpleNamespace(by_service=False, put=put))
+        assert exporter.export(made_spans(25)) is FAILURE
+        assert exporter.get_tracezip_stats()["dropped_spans"] == {"error": 15}
         assert not exporter.force_flush()
         exporter.shutdown()
-        assert exporter.get_tracezip_stats()["dropped_spans"] == {"error": 2}
+        target.shutdown(0)
+        assert len(server.names()) == 10
 
 
 def test_many_threads_may_export_at_a_time(made: Any) -> None:

@@ -114,7 +114,8 @@ def _otlp_option(name: str, value: Any, environment: Mapping[str, str]) -> Any:
     try:
         return {str(key): str(text) for key, text in dict(value).items()}
     except (TypeError, ValueError):
-        raise InputError(f"headers must be a dict of names and values, not {value!r}", code="argument") from None
+        text = f"headers must be a dict of names and values, not a {type(value).__name__}"
+        raise InputError(text, code="argument") from None
 
 
 def _otlp_variable(name: str, environment: Mapping[str, str]) -> str | None:

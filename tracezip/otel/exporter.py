@@ -117,11 +117,12 @@ class TracezipExporter(SpanExporter):
 
         Never raises: what is lost is counted and logged, and the answer is FAILURE.
         """
-        with self._metrics.operation(len(spans)) as operation:
-            try:
-                self._export(spans, operation)
-            except Exception as error:
-                self._lose(len(spans) - operation.n_lost, "error", repr(error), operation)
+        try:
+            with self._metrics.operation(len(spans)) as operation:
+                self._guarded(spans, operation)
+        except Exception as error:  # of the metrics, or it is no sequence at all
+            self._complaints.complain("export", f"an export failed: {error!r}")
+            return SpanExportResult.FAILURE
         return SpanExportResult.FAILURE if operation.n_lost else SpanExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -160,6 +161,12 @@ class TracezipExporter(SpanExporter):
             _log.error("no spans are exported, all are dropped: %s", error)
             return Nowhere(self._stats)
 
+    def _guarded(self, spans: Sequence[ReadableSpan], operation: Operation) -> None:
+        try:
+            self._export(spans, operation)
+        except Exception as error:
+            self._lose(len(spans) - operation.n_lost - operation.n_kept, "error", repr(error), operation)
+
     def _export(self, spans: Sequence[ReadableSpan], operation: Operation) -> None:
         if self._is_over:
             self._lose(len(spans), "shutdown", "they came after the exporter was shut down", operation)
@@ -172,7 +179,9 @@ class TracezipExporter(SpanExporter):
             for start in range(0, len(group), self._batch_size):
                 for message, n_spans in self._messages(group[start : start + self._batch_size], operation):
                     timeout = max(deadline - time.monotonic(), 0.0)
-                    if not self._target.put(message, n_spans, service, timeout):
+                    if self._target.put(message, n_spans, service, timeout):
+                        operation.n_kept += n_spans
+                    else:
                         operation.n_lost += n_spans
 
     def _by_service(self, spans: Sequence[ReadableSpan]) -> Iterator[tuple[str | None, Sequence[ReadableSpan]]]:
