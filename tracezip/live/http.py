@@ -127,7 +127,8 @@ def shown(url: str) -> str:
 
 def _merged(*headers: Mapping[str, str] | None) -> dict[str, str]:
     """The later ones count, in whatever case they are written."""
-    return {name.lower(): value for some in headers for name, value in (some or {}).items()}
+    found = {name.lower(): (name, value) for some in headers for name, value in (some or {}).items()}
+    return dict(found.values())
 
 
 def _tls_context(certificate: str | None, client_certificate: str | None, client_key: str | None) -> ssl.SSLContext:

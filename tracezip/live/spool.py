@@ -220,7 +220,6 @@ class Spool:
         self._close_reader()
         for descriptor in self._locks.values():
             os.close(descriptor)
-        self._complaints.after_fork()
         self._begin()
 
     # --- writing ------------------------------------------------------------------------------------------------------

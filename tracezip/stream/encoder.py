@@ -55,6 +55,8 @@ class StreamEncoder:
         self.header = pack_header(facts or {}, dictionary.id if dictionary else None)
         """The frame that stands before all others."""
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
+        if chained:
+            n_threads = 1  # no block can be begun before the one it builds on is done
         self._plan = plan = memory_plan(
             memory_limit, level, chained=chained, n_threads=n_threads, for_searches=for_searches
         )
@@ -67,7 +69,7 @@ class StreamEncoder:
         )
         self._layout = Layout(len(self.header), indexed=indexed)
         self._like = dictionary.encoder if dictionary else None
-        self._chained = chained
+        self._chained, self._indexed = chained, indexed
         self._totals = Totals()
         self._n_parts = 0  # pending, as are the next two
         self._n_bytes = 0
@@ -142,7 +144,7 @@ class StreamEncoder:
         self._n_parts = self._n_bytes = 0
         self._hash.reset()
         self._block_begins_inside = self._inside
-        if not self._chained:
+        if not self._chained or (self._indexed and self._is_group_full()):
             self._new_group()
         return frames
 
@@ -213,6 +215,10 @@ class StreamEncoder:
             or self._encoder.n_rows >= self._full.n_rows
             or self._n_parts >= limits.MAX_BLOCK_PARTS
         )
+
+    def _is_group_full(self) -> bool:
+        """Whether it has as much as one block that was not ended early: to read a trace, all of its group is read."""
+        return self._n_group_spans >= self._full.n_spans or self._n_group_bytes >= self._full.n_bytes
 
     def _header_of_block(self) -> BlockHeader:
         n_spans, checksum = self._encoder.n_spans, self._hash.intdigest() & 0xFFFFFFFF
