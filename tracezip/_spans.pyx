@@ -32,7 +32,14 @@ cdef extern from *:
         return _PyLong_AsByteArray((PyLongObject *)number, to, (size_t)n, 0, 0);
     #endif
     }
+    /* An int of a class of its own, such as an IntEnum, that compares and masks as int does. */
+    static int is_integer(PyObject *value) {
+        PyTypeObject *type = Py_TYPE(value);
+        return PyLong_Check(value) && type->tp_richcompare == PyLong_Type.tp_richcompare
+            && type->tp_as_number->nb_and == PyLong_Type.tp_as_number->nb_and;
+    }
     """
+    bint is_integer(object value)
     int id_bytes(object number, unsigned char *to, Py_ssize_t n) except -1
 
 cdef extern from "Python.h":
@@ -41,6 +48,7 @@ cdef extern from "Python.h":
     unsigned long long PyLong_AsUnsignedLongLongMask(object number) except? 0xFFFFFFFFFFFFFFFF
     long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
     int PyFloat_Pack8(double number, char *to, int little_endian) except -1
+    bint PyFloat_Check(object value)
     double PyFloat_AS_DOUBLE(object number)
     Py_ssize_t PyTuple_GET_SIZE(object items)
     PyObject *PyTuple_GET_ITEM(object items, Py_ssize_t i)
@@ -231,9 +239,9 @@ cdef int put_value(Out *o, value, int depth) except -1:
         pass
     elif type(value) is bool:
         put_number(o, BOOL_VALUE, value is True)
-    elif type(value) is int:
+    elif type(value) is int or is_integer(value):
         put_integer(o, value)
-    elif type(value) is float:
+    elif PyFloat_Check(value):
         room(o, 9)
         o.p[o.n] = DOUBLE_VALUE
         PyFloat_Pack8(PyFloat_AS_DOUBLE(value), <char *>o.p + o.n + 1, 1)
