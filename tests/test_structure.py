@@ -64,7 +64,7 @@ LAYERS = (
     {"scan", "queryable"},
     {"reader", "writer"},
     {"codec", "merging", "regroup"},
-    {"tables"},
+    {"live", "tables"},
     {"otel", "show"},
     {"cli"},
 )
@@ -80,6 +80,7 @@ HEAVY = {
     "opentelemetry",
     "pyarrow",
     "asyncio",
+    "urllib3",
     "json",
     "typing_extensions",
 }

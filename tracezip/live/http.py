@@ -1,0 +1,188 @@
+"""HTTP requests as a sender of traces makes them: no redirects, no retries, no long answers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from tracezip import __version__
+from tracezip.errors import InputError
+from tracezip.live.errors import Unreachable
+from tracezip.live.limits import MAX_ANSWER_BYTES, REQUEST_SECONDS
+
+if TYPE_CHECKING:
+    import ssl
+
+    import urllib3
+
+_MAX_CONNECTIONS = 64
+"""That are kept open to one server; threads beyond that make one for each request."""
+_READ_BYTES = 1 << 14
+
+
+class Response(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    """Looked up in any case of letters."""
+    body: bytes
+    """The first MAX_ANSWER_BYTES of it."""
+
+
+class HttpClient:
+    """Sends POST requests over connections that it keeps. Threads may share it, and a forked child makes its own.
+
+    certificate: a file of CAs to trust instead of the system's; client_certificate, client_key: files in PEM. Proxies
+    are those of the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY). Raises InputError for files that are
+    no certificates, and ImportError without urllib3.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float = REQUEST_SECONDS,
+        headers: Mapping[str, str] | None = None,
+        certificate: str | None = None,
+        client_certificate: str | None = None,
+        client_key: str | None = None,
+        user_agent: str = f"tracezip/{__version__}",
+    ) -> None:
+        self._timeout = timeout
+        self._headers = {"User-Agent": user_agent, "Accept-Encoding": "identity", **(headers or {})}
+        self._tls = _tls_context(certificate, client_certificate, client_key)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._pools: dict[str | None, urllib3.PoolManager] = {}  # by the proxy's URL
+
+    def post(
+        self, url: str, body: bytes, headers: Mapping[str, str] | None = None, timeout: float | None = None
+    ) -> Response:
+        """The answer, whatever it is. Raises Unreachable if none comes in time."""
+        from urllib3 import Timeout
+        from urllib3.exceptions import HTTPError
+
+        if self._process != os.getpid():
+            self._begin()  # the parent goes on with its connections
+        seconds = self._timeout if timeout is None else max(timeout, 0.001)
+        deadline = time.monotonic() + seconds
+        parts = urlsplit(url)
+        try:
+            answer = self._pool(parts).request(
+                "POST",
+                url,
+                body=body,
+                headers={**self._headers, **_login(parts), **(headers or {})},
+                timeout=Timeout(total=seconds),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            return Response(answer.status, answer.headers, _read(answer, deadline))
+        except (HTTPError, OSError) as error:
+            raise Unreachable(f"no answer from {parts.scheme}://{_host(parts)}: {_reason(error)}") from error
+
+    def _pool(self, parts: SplitResult) -> urllib3.PoolManager:
+        proxy = _proxy_of(parts)
+        pool = self._pools.get(proxy)
+        if pool is None:
+            pool = self._pools[proxy] = self._new_pool(proxy)
+        return pool
+
+    def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
+        import urllib3
+
+        options: dict[str, Any] = {"ssl_context": self._tls, "maxsize": _MAX_CONNECTIONS}
+        if proxy is None:
+            return urllib3.PoolManager(**options)
+        login = {f"Proxy-{name}": value for name, value in _login(urlsplit(proxy)).items()}
+        return urllib3.ProxyManager(proxy, proxy_headers=login, proxy_ssl_context=self._tls, **options)
+
+
+def check_url(url: str) -> str:
+    """The URL without a slash at its end. Raises InputError if nothing can be posted there."""
+    parts = urlsplit(url)
+    try:
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        is_good = False
+    if not is_good:
+        raise InputError(
+            f"{url!r} is no URL to send to: give one like http://localhost:4318, with http:// or https://",
+            code="argument",
+        )
+    return url.rstrip("/")
+
+
+def _tls_context(certificate: str | None, client_certificate: str | None, client_key: str | None) -> ssl.SSLContext:
+    try:
+        from urllib3.util import create_urllib3_context
+    except ImportError as error:
+        raise ImportError("sending traces over HTTP needs urllib3: pip install 'tracezip[otel]'") from error
+    context = create_urllib3_context()
+    if client_key and not client_certificate:
+        raise InputError(f"the client key {client_key} needs the client certificate it belongs to", code="argument")
+    try:
+        if certificate:
+            context.load_verify_locations(cafile=certificate)
+        else:
+            context.load_default_certs()
+        if client_certificate:
+            context.load_cert_chain(client_certificate, client_key)
+    except OSError as error:  # which SSLError is too
+        files = ", ".join(name for name in (certificate, client_certificate, client_key) if name)
+        missing = [name for name in files.split(", ") if name and not Path(name).exists()]
+        what = f"there is no file {missing[0]}" if missing else f"{error} in {files}"
+        raise InputError(f"cannot use the certificates: {what}; give files in PEM", code="argument") from error
+    return context
+
+
+def _proxy_of(parts: SplitResult) -> str | None:
+    """The proxy that the environment names for a URL."""
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(_host(parts)):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _host(parts: SplitResult) -> str:
+    """Host and port, without a name and password before them."""
+    return parts.netloc.rpartition("@")[2]
+
+
+def _login(parts: SplitResult) -> dict[str, str]:
+    """The Authorization that a name and password in the URL are, as other clients take them."""
+    from urllib3.util import make_headers
+
+    if parts.username is None:
+        return {}
+    made = make_headers(basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
+    return {"Authorization": made["authorization"]}
+
+
+def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    """The first bytes of the body. The connection is of further use only if that was all of it."""
+    body = b""
+    while len(body) < MAX_ANSWER_BYTES:
+        piece = answer.read1(min(_READ_BYTES, MAX_ANSWER_BYTES - len(body)))
+        if not piece:
+            answer.release_conn()
+            return body
+        body += piece
+        if time.monotonic() > deadline:
+            answer.close()
+            raise TimeoutError("the answer does not end")
+    answer.close()
+    return body
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, without the names of objects that urllib3 puts before it."""
+    text = str(error)
+    return f"{type(error).__name__}: {text.rpartition('>: ')[2] or text}"[:500]

@@ -1,0 +1,381 @@
+"""Messages on disk that wait to be sent, so that the end of the process does not lose them."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tracezip.container import BLOCK, CHECKSUM_BYTES, HEAD_BYTES, read_head
+from tracezip.errors import TracezipError
+from tracezip.limits import MIN_LEVEL
+from tracezip.live.archives import Fsync, checked_fsync, sync_folder
+from tracezip.live.complaints import Complaints
+from tracezip.live.errors import SpoolFull
+from tracezip.live.forking import tell_of_forks
+from tracezip.live.limits import SEGMENT_BYTES, SPOOL_BYTES
+from tracezip.live.stats import Stats
+from tracezip.reader import Reader
+from tracezip.writer import Writer
+
+_log = logging.getLogger(__name__)
+_LOCK = "lock"
+_SEGMENT, _CURSOR, _UNREADABLE = ".tzip", ".done", ".unreadable"
+_CURSOR_BYTES = 8
+_OVERHEAD_BYTES = 1024
+"""More than the message itself that an append takes at most: a header, and the frames of what cannot be compressed."""
+
+
+class Ticket(NamedTuple):
+    """The place of a message in the spool of its process."""
+
+    folder: str
+    segment: int
+    position: int
+
+
+class Entry(NamedTuple):
+    ticket: Ticket
+    message: bytes
+    segment: _Segment
+
+
+class _Segment:
+    """An archive in the spool, and a file beside it that says how many of its messages are done."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.folder, self.number = folder, number
+        self.path = folder / f"{number:08d}{_SEGMENT}"
+        self.cursor = folder / f"{number:08d}{_CURSOR}"
+        self.n_messages = 0
+        """Of one that was adopted, about: a large message counts as several."""
+        self.n_done = 0
+        self.n_bytes = 0
+
+    def adopt(self) -> None:
+        self.n_bytes = self.path.stat().st_size
+        self.n_messages = _count_blocks(self.path, self.n_bytes)
+        with suppress(OSError):
+            self.n_done = int.from_bytes(self.cursor.read_bytes()[:_CURSOR_BYTES], "little")
+
+    def mark_done(self) -> None:
+        self.n_done += 1
+        descriptor = os.open(self.cursor, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(descriptor, self.n_done.to_bytes(_CURSOR_BYTES, "little"), 0)
+        finally:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """The segment goes first: a cursor alone means nothing, a segment alone would be sent again."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+            self.cursor.unlink(missing_ok=True)
+
+
+class _Tail:
+    """The segment that is written. Each message is a block of its own, out of the process when `append` returns."""
+
+    def __init__(self, segment: _Segment, fsync: Fsync) -> None:
+        self.segment, self._fsync = segment, fsync
+        self._pid = os.getpid()
+        descriptor = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file: Any = open(descriptor, "r+b", buffering=0)  # noqa: SIM115  (closed with the tail)
+        try:
+            self._writer = Writer(self._file, "x", level=MIN_LEVEL, dictionary_threshold=2, metadata=None)
+            if fsync == "always":
+                sync_folder(segment.folder)
+        except BaseException:
+            self._file.close()
+            segment.remove()
+            raise
+
+    def append(self, message: bytes) -> None:
+        self._writer.write(message)
+        self._writer.flush()
+        if self._fsync == "always":
+            os.fsync(self._file.fileno())
+        self.segment.n_messages += 1
+        self.segment.n_bytes = self._writer.stats["compressed_bytes"]
+
+    def close(self, *, sync: bool = True) -> None:
+        """What was appended is safe also when this cannot write the end. A forked child closes its copy only."""
+        if self._pid == os.getpid():
+            with suppress(OSError, TracezipError):
+                self._writer.close()
+            self.segment.n_bytes = self._writer.stats["compressed_bytes"]
+            if sync and self._fsync != "never":
+                with suppress(OSError):
+                    os.fsync(self._file.fileno())
+        self._file.close()
+
+
+class Spool:
+    """A queue on disk, in a folder that several processes may use at a time. Can be used by several threads.
+
+    Each process has a sub-folder of its own, made when the first message comes, and a lock on it. A new spool takes
+    over what is left of processes that are gone; that is read first, in the order in which they began. `max_bytes` is
+    for all of what this process holds. `fsync`: "always" after each message, which then survives a power cut, too;
+    "close" when a segment is full; or "never".
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        max_bytes: int = SPOOL_BYTES,
+        fsync: Fsync = "close",
+        stats: Stats | None = None,
+    ) -> None:
+        self._directory = Path(directory)
+        self._max_bytes, self._fsync = max_bytes, checked_fsync(fsync)
+        self.stats = stats or Stats()
+        self._complaints = Complaints(_log)
+        self._is_closed = False
+        self._begin()
+        tell_of_forks(self)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._adopt()
+        except OSError as error:
+            self._complaints.complain("folder", f"the spool cannot be used, batches may be lost: {error}")
+        self._recount()
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        self._folder: Path | None = None  # that of this process
+        self._locks: dict[Path, int] = {}
+        self._n_segments = 0
+        self._segments: deque[_Segment] = deque()
+        self._tail: _Tail | None = None  # of the last segment
+        self._reader: Reader | None = None  # of the first segment
+        self._head: Entry | None = None
+        self.n_messages = 0
+        """About, for what was taken over; 0 only if nothing is left."""
+        self.n_bytes = 0
+        """On disk."""
+
+    def append(self, message: bytes) -> Ticket:
+        """When it returns, the message survives the end of the process. Raises SpoolFull and OSError."""
+        with self._lock:
+            if self._is_closed:
+                raise OSError(f"the spool {self._directory} is closed")
+            if self.n_bytes + len(message) + _OVERHEAD_BYTES > self._max_bytes:
+                raise SpoolFull(
+                    f"the spool {self._directory} holds {self.n_bytes} of at most {self._max_bytes} bytes; "
+                    "give it more, or see why the receiver takes nothing"
+                )
+            try:
+                return self._append(message)
+            finally:
+                self._recount()
+
+    def peek(self) -> Entry | None:
+        """The first message; the same one until it is done."""
+        with self._lock:
+            while self._head is None and self._segments and not self._is_closed:
+                self._read()
+            self._recount()
+            return self._head
+
+    def done(self, entry: Entry) -> None:
+        """The message of the last `peek` need not be kept any more."""
+        with self._lock:
+            if entry is not self._head or self._is_closed:
+                return
+            self._head = None
+            try:
+                entry.segment.mark_done()
+            except OSError as error:
+                text = f"cannot write {entry.segment.cursor}, after a restart batches may be sent twice: {error}"
+                self._complaints.complain("cursor", text)
+            self._read()
+            self._recount()
+
+    def close(self) -> None:
+        """What is left is taken over by the next process, or the next spool of this one."""
+        with self._lock:
+            self._is_closed = True
+            if self._tail is not None:
+                self._tail.close()
+                self._tail = None
+            self._close_reader()
+            self._head = None
+            for folder in list(self._locks):
+                self._let_go_of(folder)
+
+    def after_fork(self) -> None:
+        """The parent keeps what it has; this process begins with nothing."""
+        if self._tail is not None:
+            self._tail.close()
+        self._close_reader()
+        for descriptor in self._locks.values():
+            os.close(descriptor)
+        self._complaints.after_fork()
+        self._begin()
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def _append(self, message: bytes) -> Ticket:
+        tail = self._tail or self._new_tail()
+        segment = tail.segment
+        try:
+            tail.append(message)
+        except BaseException:
+            self._end_tail(sync=False)
+            if not segment.n_messages:
+                self._segments.pop()
+                segment.remove()
+            raise
+        ticket = Ticket(segment.folder.name, segment.number, segment.n_messages - 1)
+        if segment.n_bytes >= SEGMENT_BYTES:
+            self._end_tail(sync=True)
+        return ticket
+
+    def _new_tail(self) -> _Tail:
+        folder = self._folder = self._folder or self._new_folder()
+        self._n_segments += 1
+        self._tail = _Tail(_Segment(folder, self._n_segments), self._fsync)
+        self._segments.append(self._tail.segment)
+        return self._tail
+
+    def _end_tail(self, *, sync: bool) -> None:
+        assert self._tail is not None
+        tail, self._tail = self._tail, None
+        tail.close(sync=sync)
+
+    def _new_folder(self) -> Path:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while True:
+            folder = self._directory / f"{time.time_ns():020d}-{os.getpid()}"
+            with suppress(FileExistsError, FileNotFoundError):  # the latter when another process tidied it away
+                folder.mkdir(mode=0o700)
+                descriptor = _locked(folder, os.O_CREAT)
+                if descriptor is not None:
+                    self._locks[folder] = descriptor
+                    if self._fsync == "always":
+                        sync_folder(self._directory)
+                    return folder
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """The next message of the first segment becomes the head; at its end the segment goes.
+
+        A segment is read when it is complete: the one that is written is ended when all before it is done.
+        """
+        segment = self._segments[0]
+        if self._tail is not None and self._tail.segment is segment:
+            self._end_tail(sync=False)
+        try:
+            if self._reader is None:
+                self._reader = Reader(segment.path, skip_damage=True)
+                for _ in range(segment.n_done):
+                    next(self._reader, None)
+            message = next(self._reader, None)
+        except (OSError, TracezipError) as error:
+            self._complaints.complain("unreadable", f"{segment.path} is put aside: {error}")
+            self.stats.add(spool_damages=1)
+            with suppress(OSError):
+                segment.path.rename(segment.path.with_suffix(_UNREADABLE))
+            self._end_first()
+            return
+        if message is not None:
+            ticket = Ticket(segment.folder.name, segment.number, segment.n_done)
+            self._head = Entry(ticket, message, segment)
+        else:
+            self._count_damages(segment, self._reader)
+            self._end_first()
+
+    def _count_damages(self, segment: _Segment, reader: Reader) -> None:
+        damages = [damage for damage in reader.damages if damage.n_bytes]
+        if damages:
+            self.stats.add(spool_damages=len(damages))
+            self._complaints.complain("damaged", f"parts of {segment.path} were lost: {damages[0].reason}")
+
+    def _end_first(self) -> None:
+        self._close_reader()
+        segment = self._segments.popleft()
+        segment.remove()
+        if segment.folder != self._folder and not any(one.folder == segment.folder for one in self._segments):
+            self._let_go_of(segment.folder)
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _recount(self) -> None:
+        self.n_messages = sum(max(one.n_messages - one.n_done, 1) for one in self._segments)
+        self.n_bytes = sum(one.n_bytes for one in self._segments)
+
+    # --- folders ------------------------------------------------------------------------------------------------------
+
+    def _adopt(self) -> None:
+        for folder in sorted(one for one in self._directory.iterdir() if one.is_dir()):
+            try:
+                descriptor = _locked(folder)
+                if descriptor is None:
+                    continue
+                self._locks[folder] = descriptor
+                for path in sorted(folder.glob(f"*{_SEGMENT}")):
+                    segment = _Segment(folder, int(path.stem))
+                    segment.adopt()
+                    self._segments.append(segment)
+            except (OSError, ValueError) as error:
+                self._complaints.complain("adopt", f"{folder} cannot be taken over: {error}")
+            if folder in self._locks and not any(one.folder == folder for one in self._segments):
+                self._let_go_of(folder)
+
+    def _let_go_of(self, folder: Path) -> None:
+        """Removes the folder if nothing is left in it, and unlocks it."""
+        if not any(folder.glob(f"*{_SEGMENT}")):
+            with suppress(OSError):
+                for cursor in folder.glob(f"*{_CURSOR}"):
+                    cursor.unlink()
+                (folder / _LOCK).unlink()
+                folder.rmdir()
+        os.close(self._locks.pop(folder))
+
+
+def _locked(folder: Path, create: int = 0) -> int | None:
+    """A descriptor that holds the lock of the folder; None if another process lives in it, or it is gone."""
+    path = folder / _LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | create, 0o600)
+    except FileNotFoundError:
+        with suppress(OSError):
+            folder.rmdir()  # empty: its process ended before it had a lock
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _count_blocks(path: Path, n_bytes: int) -> int:
+    """The blocks of a segment, without decoding them; where it is damaged, as many as stand before that, and one."""
+    n_blocks = offset = 0
+    with path.open("rb") as file:
+        while offset < n_bytes:
+            file.seek(offset)
+            try:
+                kind, n_head, n_body = read_head(file.read(HEAD_BYTES), offset)
+            except TracezipError:
+                return n_blocks + 1
+            n_blocks += kind == BLOCK
+            offset += n_head + n_body + CHECKSUM_BYTES
+    return n_blocks
