@@ -284,7 +284,7 @@ def test_what_is_left_may_change_the_spans_around_it():
 
     class Changing:
         def __str__(self):
-            for one in spans:
+            for one in spans[:100] + spans[101:]:
                 one._attributes = one._resource = one._events = None
             return "changed"
 
