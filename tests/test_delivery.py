@@ -230,6 +230,22 @@ def test_many_threads_put_and_everything_arrives_once(make: Make, receiver: Rece
     assert not dropped(delivery)
 
 
+def test_a_message_that_comes_of_sending_another_does_not_wait_for_itself(make: Make, receiver: Receiver) -> None:
+    delivery = make()
+    answers: list[bool] = []
+    deliver = receiver.deliver
+
+    def traced(message: bytes, timeout: float) -> Delivered:
+        answers.append(delivery.put(MESSAGES[1], 2, LONG))
+        return deliver(message, timeout)
+
+    receiver.deliver = traced  # type: ignore[method-assign]
+    began = time.monotonic()
+    assert delivery.put(MESSAGES[0], 2, LONG)
+    assert time.monotonic() - began < LONG / 2
+    assert answers == [False]
+
+
 # --- with a spool -----------------------------------------------------------------------------------------------------
 
 

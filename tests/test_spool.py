@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -365,6 +366,23 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_append_only(
     fill(spool, MESSAGES[:1])
     assert drain(spool) == MESSAGES[:1]
     spool.close()
+
+
+def test_a_folder_that_somebody_removes_costs_what_was_in_it_and_no_more(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    fill(spool, MESSAGES[:2])
+    shutil.rmtree(tmp_path / "spool")
+    assert spool.peek() is None
+    assert spool.stats.snapshot()["spool_damages"] == 1
+    fill(spool, MESSAGES[2:4])
+    spool.close()
+    assert drained(tmp_path / "spool") == MESSAGES[2:4]
+
+
+def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    Spool(tmp_path).close()
+    assert (tmp_path / "mine").is_dir()
 
 
 FULL_DISK = """

@@ -59,13 +59,14 @@ LAYERS = (
     {"index"},
     {"lanes"},
     {"layout"},
+    {"memory"},
     {"stream"},
     {"srt", "columns", "sink", "_info", "dictionary"},
     {"scan", "queryable"},
     {"reader", "writer"},
     {"codec", "merging", "regroup"},
     {"live", "tables"},
-    {"otel", "show"},
+    {"otel", "relay", "show"},
     {"cli"},
 )
 """From the bottom; a module imports only what stands below it, or beside it in the same package or group."""
@@ -81,6 +82,9 @@ HEAVY = {
     "pyarrow",
     "asyncio",
     "urllib3",
+    "aiohttp",
+    "grpc",
+    "prometheus_client",
     "json",
     "typing_extensions",
 }

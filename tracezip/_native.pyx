@@ -63,8 +63,11 @@ cdef extern from "encode.h" nogil:
         size_t n
     enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, N_COLUMNS
     Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
-    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream)
+    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream, uint32_t halvings)
+    void encoder_trim(CEncoder *e)
     void encoder_free(CEncoder *e)
+    size_t encoder_held(const CEncoder *e)
+    uint64_t encoder_weight(const CEncoder *e)
     int encoder_reset(CEncoder *e, const CEncoder *like)
     int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more, uint64_t most_spans, int *added)
     int encoder_plan_ids(CEncoder *e)
@@ -97,6 +100,7 @@ cdef extern from "decode.h" nogil:
         size_t n
     CDecoder *decoder_new(const Preset *preset)
     void decoder_free(CDecoder *d)
+    size_t decoder_held(const CDecoder *d)
     int decoder_reset(CDecoder *d, const CDecoder *like)
     int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, const char **where)
     int decoder_measure(CDecoder *d, const char **where)
@@ -110,6 +114,16 @@ cdef extern from "decode.h" nogil:
 cdef extern from "count.h" nogil:
     uint64_t c_count_spans "count_spans" (const uint8_t *p, size_t n, uint32_t level)
     size_t c_other_fields "other_fields" (const uint8_t *p, size_t n, uint64_t tag, uint64_t *places, size_t most)
+    size_t c_run_end "run_end" (const uint8_t *p, size_t n, size_t most)
+
+cdef extern from "filter.h" nogil:
+    ctypedef struct FilterBits:
+        uint32_t high_bits, low_bits, place_bits
+    enum: FILTER_HIGH_BITS, FILTER_LOW_BITS, FILTER_PLACE_BITS
+    int filter_keys(const FilterBits *b, const uint64_t *hash, const uint32_t *row, size_t n, uint64_t before, uint64_t n_spans, uint64_t *keys)
+    size_t filter_sort(const FilterBits *b, uint64_t *keys, uint64_t *room, size_t n)
+    size_t filter_size(const FilterBits *b, size_t n_keys)
+    void filter_write(const FilterBits *b, const uint64_t *keys, size_t n, uint8_t *to)
 
 cdef extern from "state_counts.h" nogil:
     enum: N_COUNTS, COUNT_ROWS, COUNT_SPANS, COUNT_MESSAGES
@@ -140,12 +154,13 @@ cdef extern from "find_generators.h" nogil:
         size_t n
     ctypedef struct CFinder "Finder":
         FoundRows own, parent, trace
-    void finder_init(CFinder *f, uint32_t level)
+    void finder_init(CFinder *f, uint32_t level, uint32_t halvings)
     void finder_free(CFinder *f)
     int finder_try(CFinder *f, const IdRows *rows)
     uint32_t finder_resource(const CFinder *f, uint32_t generator)
     uint64_t finder_origin(CFinder *f, uint32_t generator, uint64_t position, GeneratorState *state)
 
+MAX_HALVINGS = 8
 COUNTS = ("rows", "spans", "messages", "traces", "paths", "schemas", "strings", "atoms", "contexts")
 
 
@@ -173,6 +188,48 @@ def other_fields(const uint8_t[::1] data not None, uint64_t tag, size_t most):
     with nogil:
         found = c_other_fields(&data[0], n, tag, places, most)
     return None if found > most else [(places[2 * i], places[2 * i + 1]) for i in range(found)]
+
+
+def run_end(const uint8_t[::1] data not None, size_t at, size_t most):
+    """The end of the run of whole fields that begins at `at`: `most` bytes at most, or one field that is larger."""
+    cdef size_t n = data.shape[0], n_run
+    if at >= n:
+        return at
+    with nogil:
+        n_run = c_run_end(&data[at], n - at, most)
+    return at + n_run
+
+
+def make_filter(list blocks not None, uint64_t n_spans, uint32_t high_bits, uint32_t low_bits, uint32_t place_bits):
+    """The number of entries of a filter, and the filter: of the trace ids of blocks, each with the spans before it."""
+    cdef FilterBits bits = FilterBits(high_bits, low_bits, place_bits)
+    cdef size_t n_most = 0, n = 0, n_block
+    cdef uint64_t *keys
+    cdef bytes hashes, rows
+    if high_bits > FILTER_HIGH_BITS or low_bits > FILTER_LOW_BITS or place_bits > FILTER_PLACE_BITS:
+        raise ValueError("a filter of trace ids has more bits than it may")
+    for _, hashes, rows in blocks:
+        if len(hashes) != len(rows) * 2:
+            raise ValueError("there is not one row for each hash")
+        n_most += len(hashes) // 8
+    keys = <uint64_t *>malloc((2 * n_most + 1) * sizeof(uint64_t))
+    try:
+        if keys == NULL:
+            raise MemoryError("no memory for a filter")
+        for before, hashes, rows in blocks:
+            n_block = len(hashes) // 8
+            if not filter_keys(
+                &bits, <const uint64_t *>PyBytes_AS_STRING(hashes), <const uint32_t *>PyBytes_AS_STRING(rows), n_block,
+                before, n_spans, keys + n,
+            ):
+                raise ValueError(f"a block names a span that is none of {n_spans}")
+            n += n_block
+        n = filter_sort(&bits, keys, keys + n_most, n)
+        data = PyBytes_FromStringAndSize(NULL, filter_size(&bits, n))
+        filter_write(&bits, keys, n, <uint8_t *>PyBytes_AS_STRING(data))
+        return n, data
+    finally:
+        free(keys)
 
 
 cdef class _Preset:
@@ -340,17 +397,20 @@ cdef class Encoder(_Rows):
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
     level: 1 (fastest) to 9 (smallest). of_same_stream: another encoder, with which it shares what is known of ids.
+    halvings: how often the tables for finding generators of ids are halved.
     """
     cdef CEncoder *_c
     cdef _Preset _strings
     cdef Encoder _like  # what this one knows may stand in the memory of that one
 
-    def __cinit__(self, preset, uint32_t dictionary_threshold, uint32_t level, Encoder of_same_stream=None):
+    def __cinit__(self, preset, uint32_t dictionary_threshold, uint32_t level, Encoder of_same_stream=None, uint32_t halvings=0):
+        if halvings > MAX_HALVINGS:
+            raise ValueError(f"halvings is {halvings}, the limit is {MAX_HALVINGS}")
         self._strings = _preset(preset)
         if of_same_stream is not None:
             of_same_stream._alive()
         self._c = encoder_new(
-            self._strings.c, dictionary_threshold, level, NULL if of_same_stream is None else of_same_stream._c
+            self._strings.c, dictionary_threshold, level, NULL if of_same_stream is None else of_same_stream._c, halvings
         )
         if self._c == NULL:
             raise MemoryError("no memory for an encoder")
@@ -427,6 +487,12 @@ cdef class Encoder(_Rows):
             _narrow(&s.last_row),
         )
 
+    def trim(self):
+        self._alive()
+        encoder_trim(self._c)
+        self._check(encoder_reset(self._c, NULL), NULL)
+        self._like = None
+
     def reset(self, Encoder like=None):
         self._alive()
         if like is not None:
@@ -453,6 +519,16 @@ cdef class Encoder(_Rows):
     @property
     def n_messages(self):
         return self._count(COUNT_MESSAGES)
+
+    @property
+    def memory(self):
+        self._alive()
+        return encoder_held(self._c)
+
+    @property
+    def weight(self):
+        self._alive()
+        return encoder_weight(self._c)
 
     cdef RowReader _rows(self) except *:
         self._alive()
@@ -507,6 +583,11 @@ cdef class Decoder(_Rows):
     cdef _alive(self):
         if self._c == NULL:
             raise UsageError("this decoder has failed before; reset it")
+
+    @property
+    def memory(self):
+        self._alive()
+        return decoder_held(self._c)
 
     cdef RowReader _rows(self) except *:
         self._alive()
@@ -642,8 +723,8 @@ cdef class Finder:
     cdef CFinder _c
     cdef bint _failed
 
-    def __cinit__(self, uint32_t level):
-        finder_init(&self._c, level)
+    def __cinit__(self, uint32_t level, uint32_t halvings=0):
+        finder_init(&self._c, level, halvings)
 
     def __dealloc__(self):
         finder_free(&self._c)

@@ -127,7 +127,9 @@ class Compressor:
     """Compresses traces one after the other; each one builds on those before it and costs less.
 
     What the calls return is, concatenated, an archive. A receiver gives it to a `Decompressor`, call by call, in order.
-    With a `dictionary` of `train_dictionary` the first calls are small already.
+    With a `dictionary` of `train_dictionary` the first calls are small already. memory_limit: bytes, or text such as
+    "10MB", that tree, dictionaries and buffers stay below, at the receiver as well; what is learned is then forgotten
+    more often, and calls return more.
     """
 
     def __init__(
@@ -136,9 +138,12 @@ class Compressor:
         *,
         dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD,
         dictionary: Dictionary | None = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         self._guard = Guard("compressor")
-        self._stream = StreamEncoder(level, dictionary_threshold, chained=True, dictionary=dictionary)
+        self._stream = StreamEncoder(
+            level, dictionary_threshold, chained=True, dictionary=dictionary, memory_limit=memory_limit
+        )
         self._header = self._stream.header
 
     def compress(self, trace: Any) -> bytes:
@@ -146,6 +151,11 @@ class Compressor:
         message = to_otlp(trace)
         with self._guard:
             return self._headed(b"".join([*self._stream.add(message), self._stream.flush()]))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds now."""
+        return self._stream.memory
 
     def finish(self) -> bytes:
         """The end record; after it the compressor is closed."""
@@ -177,6 +187,11 @@ class Decompressor:
         stream = _stream_of(frame)
         with self._guard:
             return b"".join(self._messages(Source(stream, self._n_bytes)))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds now."""
+        return self._decoder.memory
 
     def _messages(self, source: Source) -> list[bytes]:
         messages: list[bytes] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -25,6 +26,8 @@ from tracezip.reader import Reader
 from tracezip.writer import Writer
 
 _log = logging.getLogger(__name__)
+_FOLDER = re.compile(r"\d{20}-\d+")
+"""When it was made, and the process."""
 _LOCK = "lock"
 _SEGMENT, _CURSOR, _UNREADABLE = ".tzip", ".done", ".unreadable"
 _CURSOR_BYTES = 8
@@ -239,6 +242,9 @@ class Spool:
         return ticket
 
     def _new_tail(self) -> _Tail:
+        if self._folder is not None and not self._folder.is_dir():  # those who tidy up temporary files do that
+            os.close(self._locks.pop(self._folder))
+            self._folder = None
         folder = self._folder = self._folder or self._new_folder()
         self._n_segments += 1
         self._tail = _Tail(_Segment(folder, self._n_segments), self._fsync)
@@ -251,8 +257,8 @@ class Spool:
         tail.close(sync=sync)
 
     def _new_folder(self) -> Path:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = self._directory / f"{time.time_ns():020d}-{os.getpid()}"
             with suppress(FileExistsError, FileNotFoundError):  # the latter when another process tidied it away
                 folder.mkdir(mode=0o700)
@@ -318,7 +324,7 @@ class Spool:
     # --- folders ------------------------------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
-        for folder in sorted(one for one in self._directory.iterdir() if one.is_dir()):
+        for folder in sorted(one for one in self._directory.iterdir() if _FOLDER.fullmatch(one.name)):
             try:
                 descriptor = _locked(folder)
                 if descriptor is None:

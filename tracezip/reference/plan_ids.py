@@ -40,8 +40,8 @@ class _Candidate:
 class IdKnowledge:
     """What encoders of a stream know of generators of ids, also across restart groups."""
 
-    def __init__(self, level: int) -> None:
-        self.finder = Finder(level)
+    def __init__(self, level: int, halvings: int) -> None:
+        self.finder = Finder(level, halvings)
         self.resources: dict[bytes, int] = {}
         """By their bytes."""
 

@@ -11,7 +11,7 @@ import xxhash
 
 from tracezip import _backend, limits
 from tracezip.begin import preset
-from tracezip.block import BlockHeader
+from tracezip.block import BlockHeader, ZstdStage
 from tracezip.container import (
     Totals,
     pack_header,
@@ -21,16 +21,21 @@ from tracezip.errors import (
 )
 from tracezip.index.units import Unit
 from tracezip.lanes import Lanes
-from tracezip.layout import Layout, full_block
+from tracezip.layout import Layout
+from tracezip.memory import memory_plan
 from tracezip.options import checked_option
-from tracezip.split import Part, cut, split
+from tracezip.split import Part, PartSize, cut, split
 
 if TYPE_CHECKING:
     from tracezip.dictionary import Dictionary
 
 
 class StreamEncoder:
-    """Messages in, frames out. `chained`: blocks of a group build on each other. `indexed`: see Layout."""
+    """Messages in, frames out. `chained`: blocks of a group build on each other. `indexed`: see Layout.
+
+    memory_limit: bytes, or text such as "10MB", that tree, dictionaries and buffers stay below; blocks and restart
+    groups are then smaller, and so are their readers. With threads it is that of each.
+    """
 
     def __init__(
         self,
@@ -43,15 +48,21 @@ class StreamEncoder:
         for_searches: bool = False,
         threads: int = 1,
         dictionary: Dictionary | None = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         level = checked_option("level", level, limits.MIN_LEVEL, limits.MAX_LEVEL)
         threshold = checked_option("dictionary_threshold", dictionary_threshold, 1, limits.MAX_DICTIONARY_THRESHOLD)
         self.header = pack_header(facts or {}, dictionary.id if dictionary else None)
         """The frame that stands before all others."""
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
-        self._full = full_block(level, for_searches=for_searches)
+        self._plan = plan = memory_plan(memory_limit, level, for_searches=for_searches)
+        self._full = plan.full
+        self._part_size = PartSize(plan.part_bytes, plan.span_bytes)
         self._lanes = Lanes(
-            lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads, sums_up=indexed
+            lambda other: _backend.Encoder(preset(), threshold, level, other, plan.halvings),
+            lambda: ZstdStage(level, plan.zstd_input),
+            n_threads,
+            sums_up=indexed,
         )
         self._layout = Layout(len(self.header), indexed=indexed)
         self._like = dictionary.encoder if dictionary else None
@@ -63,6 +74,12 @@ class StreamEncoder:
         self._inside = False  # the next part goes on with a message
         self._block_begins_inside = False
         self._new_group()
+        if self._encoder.weight > plan.group_weight // 2:
+            raise InputError(
+                f"the dictionary takes {self._encoder.weight} bytes of memory, more than memory_limit leaves it: "
+                "raise memory_limit, or do without the dictionary",
+                code="argument",
+            )
 
     @property
     def totals(self) -> Totals:
@@ -70,6 +87,11 @@ class StreamEncoder:
         totals = dataclasses.replace(self._totals)
         totals.add(0, 0, self._encoder.n_spans, self._n_bytes)
         return totals
+
+    @property
+    def memory(self) -> int:
+        """Bytes that tree, dictionaries, columns and buffers hold now."""
+        return self._lanes.memory
 
     def add(self, message: bytes) -> Iterator[bytes]:
         """Takes one message; gives the frames that became full. The iterator must be run to its end."""
@@ -79,7 +101,7 @@ class StreamEncoder:
             if self._is_full():
                 yield self._end_block()
         else:
-            for part in split(message):
+            for part in split(message, self._part_size):
                 yield from self._add_with_room(part)
         self._totals.n_messages += 1
 
@@ -127,7 +149,7 @@ class StreamEncoder:
         To count them before takes a tenth of the time that compression takes: the bytes come from far each time.
         """
         n_bytes = len(message)
-        if n_bytes > limits.PART_BYTES or self._overflows_block(n_bytes) or self._overflows_group(n_bytes):
+        if n_bytes > self._part_size.most or self._overflows_block(n_bytes) or self._overflows_group(n_bytes):
             return False
         return self._add_part(Part(message), self._n_free_spans())
 
@@ -136,7 +158,14 @@ class StreamEncoder:
 
     def _overflows_group(self, n_bytes: int) -> bool:
         n_free_bytes = limits.MAX_GROUP_BYTES - self._n_group_bytes - self._n_bytes
-        return n_bytes > n_free_bytes or self._chain >= limits.MAX_GROUP_BLOCKS
+        return n_bytes > n_free_bytes or self._chain >= limits.MAX_GROUP_BLOCKS or self._outweighs_group(n_bytes)
+
+    def _outweighs_group(self, n_bytes: int) -> bool:
+        """Would the group weigh too much with so many bytes more, as far as that can be known?"""
+        if not self._plan.is_limited or not self._chain:
+            return False
+        n_expected = self._plan.expected_weight * (self._n_bytes + n_bytes)
+        return self._encoder.weight + n_expected > self._plan.group_weight
 
     def _n_free_spans(self) -> int:
         return limits.MAX_GROUP_SPANS - self._n_group_spans - self._encoder.n_spans
@@ -149,12 +178,14 @@ class StreamEncoder:
             yield self._end_block()
             self._new_group()
             if not self._add_part(part, sys.maxsize if part.is_counted else limits.MAX_GROUP_SPANS):
-                for smaller in cut(part):
+                for smaller in cut(part, self._part_size):
                     yield from self._add_with_room(smaller)
         if self._is_full():
             yield self._end_block()
 
     def _new_group(self) -> None:
+        if self._plan.is_limited:
+            self._encoder.trim()
         self._encoder.reset(self._like)
         self._chain = self._n_group_spans = self._n_group_bytes = 0
 

@@ -1,0 +1,169 @@
+"""What `tracezip relay` does: it puts a relay together, and runs it until a signal comes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracezip.cli._session import EXIT_BAD_INPUT, explained, name_of
+from tracezip.errors import InputError
+from tracezip.limits import DEFAULT_LEVEL
+from tracezip.live.archives import RotatingArchives
+from tracezip.live.http import HttpClient
+from tracezip.live.limits import SPOOL_BYTES
+from tracezip.live.link import Link, LinkOptions
+from tracezip.live.otlp_http import PATH, OtlpSender
+from tracezip.live.places import spool_folder
+from tracezip.live.spool import Spool
+from tracezip.live.stats import Stats
+from tracezip.relay.agent import Agent
+from tracezip.relay.gateway import Gateway
+from tracezip.relay.intake import Service
+from tracezip.relay.limits import MAX_TOKEN_BYTES
+
+if TYPE_CHECKING:
+    from tracezip.relay.server import ServerOptions
+
+_PROGRAM = "tracezip relay"
+_PACKAGES = ("aiohttp", "prometheus_client", "urllib3")
+
+
+def run_agent(**options: Any) -> None:
+    with _usage_errors():
+        _check_packages()
+        stats, to = Stats(), options["to"]
+        server = _server(options, None if options["no_grpc"] or not _has_grpc() else options["grpc_listen"])
+        link = Link(to, _client(options), LinkOptions(level=options["level"] or DEFAULT_LEVEL), stats=stats)
+        agent = Agent(link, None if options["no_spool"] else _spool(options, stats), stats)
+    _run(agent, server, f"sending to {to}")
+
+
+def run_gateway(**options: Any) -> None:
+    with _usage_errors():
+        _check_packages()
+        to, archive = options["to"], options["archive"]
+        server = _server(options, None)._replace(takes_streams=True)
+        sender = None if to is None else OtlpSender(to.rstrip("/").removesuffix(PATH) + PATH, _client(options))
+        gateway = Gateway(sender, None if archive is None else _archives(options), Stats())
+    ways = [f"writing {archive}"] if archive else []
+    ways += [f"sending to {to}"] if to else []
+    _run(gateway, server, " and ".join(ways))
+
+
+# --- what a relay is made of ------------------------------------------------------------------------------------------
+
+
+def _client(options: dict[str, Any]) -> HttpClient:
+    headers = {}
+    for text in options["headers"]:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"--header {text!r} is no NAME=VALUE")
+        headers[name.strip()] = value.strip()
+    if options["to_token_file"] is not None:
+        headers["Authorization"] = f"Bearer {_token(options['to_token_file'])}"
+    ca_file = options["to_ca_file"]
+    return HttpClient(headers=headers, certificate=None if ca_file is None else str(ca_file))
+
+
+def _token(path: Path) -> str:
+    with open(path, "rb") as file:
+        token = file.read(MAX_TOKEN_BYTES + 1).strip()
+    if not token or len(token) > MAX_TOKEN_BYTES or not token.isascii() or len(token.split()) != 1:
+        raise InputError(f"{name_of(str(path))} holds no bearer token: one line of ASCII is needed, without spaces")
+    return token.decode()
+
+
+def _spool(options: dict[str, Any], stats: Stats) -> Spool:
+    folder = options["spool"] or spool_folder(options["to"])
+    return Spool(folder, max_bytes=options["spool_size"] or SPOOL_BYTES, stats=stats)
+
+
+def _archives(options: dict[str, Any]) -> RotatingArchives:
+    return RotatingArchives(
+        options["archive"],
+        max_bytes=options["archive_size"],
+        max_seconds=options["archive_age"],
+        fsync=options["fsync"],
+        level=options["level"] or DEFAULT_LEVEL,
+        facts={"container": "length-prefixed"},
+    )
+
+
+def _check_packages() -> None:
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise InputError(f"the relay needs {', '.join(missing)}: pip install 'tracezip[relay]'")
+
+
+def _has_grpc() -> bool:
+    if find_spec("grpc") is None:
+        _say("grpcio is not installed, so OTLP/gRPC is off; --no-grpc says that this is meant")
+        return False
+    return True
+
+
+def _server(options: dict[str, Any], grpc_address: str | None) -> ServerOptions:
+    from tracezip.relay.server import ServerOptions, parse_address
+
+    if (options["tls_cert"] is None) != (options["tls_key"] is None):
+        raise InputError("--tls-cert and --tls-key belong together: give both")
+    return ServerOptions(
+        http=parse_address(options["listen"]),
+        grpc=None if grpc_address is None else parse_address(grpc_address),
+        token=None if options["token_file"] is None else _token(options["token_file"]),
+        certificate=options["tls_cert"],
+        key=options["tls_key"],
+        drain_timeout=options["drain_timeout"],
+    )
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+def _run(service: Service, options: ServerOptions, ways: str) -> None:
+    from tracezip.relay.server import Server, serve
+
+    logging.basicConfig(stream=sys.stderr, format=f"{_PROGRAM}: %(message)s", level=logging.INFO)
+
+    def ready(server: Server) -> None:
+        _warn_of_strangers(options)
+        grpc = f" and grpc://{server.grpc}" if server.grpc else ""
+        _say(f"listening on {server.scheme}://{server.http}{grpc}, {ways}")
+
+    try:
+        is_all_safe = serve(service, options, ready)
+    except InputError as error:
+        service.close(0)
+        _say(explained(error))
+        is_all_safe = False
+    click.get_current_context().exit(0 if is_all_safe else EXIT_BAD_INPUT)
+
+
+def _warn_of_strangers(options: ServerOptions) -> None:
+    """Those who can reach an address that is not loopback."""
+    addresses = [str(each) for each in (options.http, options.grpc) if each is not None and not each.is_loopback]
+    missing = ["--token-file"] if options.token is None else []
+    missing += ["--tls-cert"] if options.certificate is None else []
+    if addresses and missing:
+        where, what = " and ".join(addresses), " and without ".join(missing)
+        _say(f"warning: other machines can reach {where}, without {what}")
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except (InputError, OSError) as error:
+        raise click.UsageError(explained(error)) from None
+
+
+def _say(text: str) -> None:
+    click.echo(f"{_PROGRAM}: {text}", err=True)
