@@ -8,29 +8,15 @@ end every span id that was sent must be in that file, once. CPU time and residen
 
 from __future__ import annotations
 
-import argparse
-import csv
 import os
 import socket
 import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
-from dataclasses import astuple, dataclass, fields
-from itertools import cycle
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
-import urllib3
-
-from benchmarks import collector
-from benchmarks.data import TraceFile, file_name, find_files, read_file, spans_of
-from benchmarks.fresh import base_of, grow
 from benchmarks.report import RESULTS
-from benchmarks.report_tables import table
 
 CSV = RESULTS / "live_load.csv"
 SECONDS, SPANS_PER_SECOND = 60, 10_000

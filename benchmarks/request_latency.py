@@ -2,8 +2,8 @@
 
 A small instrumented web application (Flask and SQLite, `benchmarks.web_app`) answers one request after the other, while
 a BatchSpanProcessor as the SDK sets it up exports to a server in another process that takes everything: with no
-exporter, with OpenTelemetry's own OTLP/HTTP exporter and gzip, and with ours. By the clock, in a process of its own each
-time, by turns; all turns are counted together.
+exporter, with OpenTelemetry's own OTLP/HTTP exporter and gzip, and with ours. By the clock, in a process of its own for
+each turn; all turns are counted together.
 """
 
 from __future__ import annotations

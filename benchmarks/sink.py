@@ -1,6 +1,7 @@
-"""A server that takes all spans and looks at none: ``python -m benchmarks.sink`` prints its port, and ends with its input.
+"""A server that takes all spans and looks at none, in a process of its own, so that it is not measured.
 
-It stands for an OTLP/HTTP receiver and for a tracezip gateway. In a process of its own, so that it is not measured.
+It stands for an OTLP/HTTP receiver and for a tracezip gateway. ``python -m benchmarks.sink`` prints its port, and ends
+with its input.
 """
 
 from __future__ import annotations
@@ -47,9 +48,8 @@ def running() -> Iterator[str]:
     """The URL of a sink that runs meanwhile."""
     command = [sys.executable, "-m", "benchmarks.sink"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdin and process.stdout
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.stdin.close()
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"  # type: ignore[union-attr]  # PIPE
+        process.stdin.close()  # type: ignore[union-attr]  # PIPE
 
 
 def main() -> None:
