@@ -267,6 +267,39 @@ def test_odd_counts_of_what_was_dropped_are_alike(dropped):
     left_over([span(events=events)])
 
 
+class Anything:
+    """Has every attribute, and is no value of OTLP."""
+
+    def __getattr__(self, name):
+        return None if name.startswith("__") else self
+
+
+ANYTHING = VALUES | st.sampled_from(
+    [
+        *(Anything(), Decimal(1), deque(), TraceState(), TraceFlags(1), SdkStatus(), StatusCode.OK, SpanKind.CLIENT),
+        *(OTHER, Resource({}), BoundedList(1), BoundedAttributes(attributes={"a": 1}), InstrumentationScope("a")),
+        *(Event("e", None, 1), Link(OTHER)),
+    ]
+)
+SLOTS = st.sampled_from(sorted(vars(span()))) | st.tuples(
+    st.sampled_from(["_events", "_links", "_status", "_attributes", "_resource"]),
+    st.sampled_from(["_name", "_timestamp", "_attributes", "_context", "_dict", "dropped", "_dq", "_status_code"]),
+)
+
+
+@QUICK
+@given(SPANS, SLOTS, ANYTHING)
+def test_slots_with_anything_in_them_are_alike(one, slot, value):
+    if isinstance(slot, tuple):
+        part = getattr(one, slot[0])
+        owner, slot = part[0] if isinstance(part, list) and part else part, slot[1]
+    else:
+        owner = one
+    if hasattr(owner, "__dict__"):
+        setattr(owner, slot, value)
+        left_over([one])
+
+
 class Mine(ReadableSpan):
     @property
     def name(self):
