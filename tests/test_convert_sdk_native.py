@@ -6,6 +6,7 @@ import enum
 import http
 import sys
 from collections import OrderedDict, UserDict, deque
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -324,6 +325,13 @@ def test_what_is_left_may_change_the_spans_around_it():
     spans[100] = with_value(Changing())
     with backends.running("native"), pytest.raises(InputError, match="span 101 is not a span"):
         sdk.encode_spans(spans)
+
+
+def test_threads_do_not_meet_each_others_spans():
+    lists = [[with_value(value) for value in (number, Decimal(number)) * 1500] for number in range(4)]
+    with ThreadPoolExecutor(len(lists)) as pool:
+        together = list(pool.map(sdk.encode_spans, lists * 2))
+    assert together == [sdk_reference.encode_spans(spans) for spans in lists] * 2
 
 
 def test_an_error_of_the_iterable_is_raised_as_it_is():

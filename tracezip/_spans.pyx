@@ -43,6 +43,7 @@ cdef extern from *:
     int id_bytes(object number, unsigned char *to, Py_ssize_t n) except -1
 
 cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *n) except NULL
     unsigned long long PyLong_AsUnsignedLongLong(object number) except? 0xFFFFFFFFFFFFFFFF
     unsigned long long PyLong_AsUnsignedLongLongMask(object number) except? 0xFFFFFFFFFFFFFFFF
@@ -74,6 +75,7 @@ cdef enum:  # field number << 3 | wire type
 cdef enum:
     FIRST_BYTES = 1 << 14  # of the buffer, which doubles
     FIRST_SPANS = 64  # likewise
+    SPANS_A_TURN = 1024  # then other threads have theirs
     N_KNOWN = 64  # pairs of resource and scope that are found again without a dict; a power of two
 
 cdef int most_depth = MAX_DEPTH
@@ -355,6 +357,10 @@ cdef class SpanWriter:
                 o.n += <size_t>PyBytes_GET_SIZE(data)
             output.place(start, group)
             index += 1
+            if index % SPANS_A_TURN == 0:
+                PyErr_CheckSignals()
+                with nogil:
+                    pass
         return output.message()
 
     cdef uint32_t put_span(self, _Output output, span) except? 0xFFFFFFFF:
