@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +105,7 @@ def _check_packages() -> None:
 
 
 def _has_grpc() -> bool:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # errors are said here
     if find_spec("grpc") is None:
         _say("grpcio is not installed, so OTLP/gRPC is off; --no-grpc says that this is meant")
         return False
@@ -111,11 +113,11 @@ def _has_grpc() -> bool:
 
 
 def _server(options: dict[str, Any], grpc_address: str | None) -> ServerOptions:
-    from tracezip.relay.server import ServerOptions, parse_address
+    from tracezip.relay.server import ServerOptions, parse_address, tls_context
 
     if (options["tls_cert"] is None) != (options["tls_key"] is None):
         raise InputError("--tls-cert and --tls-key belong together: give both")
-    return ServerOptions(
+    server = ServerOptions(
         http=parse_address(options["listen"]),
         grpc=None if grpc_address is None else parse_address(grpc_address),
         token=None if options["token_file"] is None else _token(options["token_file"]),
@@ -123,6 +125,8 @@ def _server(options: dict[str, Any], grpc_address: str | None) -> ServerOptions:
         key=options["tls_key"],
         drain_timeout=options["drain_timeout"],
     )
+    tls_context(server)
+    return server
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
