@@ -78,3 +78,16 @@ size_t other_fields(const u8 *p, size_t n, u64 tag, u64 *places, size_t most) {
     }
     return found;
 }
+
+size_t run_end(const u8 *p, size_t n, size_t most) {
+    const u8 *begin = p, *end = p + n;
+    while (p < end) {
+        u64 tag;
+        const u8 *value, *after, *at = loose_varint(p, end, TAG_BYTES, &tag);
+        if (!at || !(after = value_end(at, end, (u32)tag & 7, &value)) ||
+            (p > begin && (size_t)(after - begin) > most))
+            break;
+        p = after;
+    }
+    return (size_t)(p - begin);
+}

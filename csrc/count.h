@@ -11,4 +11,8 @@ u64 count_spans(const u8 *p, size_t n, u32 level);
  * i begins, places[2 * i + 1] where it ends. There is room for `most`; returns how many there are, most + 1 if more. */
 size_t other_fields(const u8 *p, size_t n, u64 tag, u64 *places, size_t most);
 
+/* How many bytes the first fields in p[0..n) are that together have at most `most`, or the first one if that is larger;
+ * 0 if it cannot be walked. */
+size_t run_end(const u8 *p, size_t n, size_t most);
+
 #endif

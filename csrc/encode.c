@@ -5,6 +5,7 @@
 #include "plan.h"
 #include "plan_ids.h"
 #include "state_copy.h"
+#include "weight.h"
 
 struct Encoder {
     State s;
@@ -73,6 +74,16 @@ void encoder_free(Encoder *e) {
     state_free(&e->s);
     free(e);
 }
+
+size_t encoder_held(const Encoder *e) {
+    size_t n = sizeof *e + state_held(&e->s) + desk_held(&e->desk) + writer_held(&e->w) + summary_held(&e->summary);
+    for (int i = 0; i < 6; i++)
+        n += VEC_HELD((&e->plan.skeletons)[i]);
+    n += VEC_HELD(e->plan.generators) + VEC_HELD(e->room);
+    return n + id_desk_held(e->id_desk) / e->id_desk->n_users;
+}
+
+u64 encoder_weight(const Encoder *e) { return state_weight(&e->s); }
 
 int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues,
                 u64 most_spans, int *added) {

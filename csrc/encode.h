@@ -19,6 +19,9 @@ typedef struct {
  * shares what is known of generators of ids, or NULL. */
 Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level, const Encoder *of_same_stream);
 void encoder_free(Encoder *e);
+/* The memory it holds, bytes; of what it shares with others of its stream, its share. */
+size_t encoder_held(const Encoder *e);
+u64 encoder_weight(const Encoder *e); /* of what its restart group knows, see weight.h */
 /* All functions below return TZ_OK or an error; after an error the encoder is only good for freeing. */
 /* Begins a restart group, with what `like` knows, if it is given: that must outlive it. Pending messages are dropped.
  */

@@ -38,6 +38,15 @@ void finder_free(Finder *f) {
     VEC_FREE(f->trace);
 }
 
+size_t finder_held(const Finder *f) {
+    size_t n = streams_held(f) + mt_held(&f->mt) + VEC_HELD(f->of_range) + VEC_HELD(f->seen) + VEC_HELD(f->sources);
+    for (size_t i = 0; i < f->sources.n; i++)
+        n += VEC_HELD(f->sources.v[i].draws);
+    n += VEC_HELD(f->threads) + VEC_HELD(f->touched) + VEC_HELD(f->next) + VEC_HELD(f->sample) + VEC_HELD(f->scratch);
+    n += VEC_HELD(f->digits) + VEC_HELD(f->row_of_id) + VEC_HELD(f->row_of_trace);
+    return n + VEC_HELD(f->own) + VEC_HELD(f->parent) + VEC_HELD(f->trace);
+}
+
 u32 finder_resource(const Finder *f, u32 generator) {
     const Thread *t = thread_of(f, generator);
     return t ? t->resource : stream_of(f, generator)->resource;

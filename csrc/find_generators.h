@@ -129,6 +129,7 @@ typedef struct {
 /* Level: 1 (fastest) to 9 (smallest); browsers are looked for from 5 on. */
 void finder_init(Finder *f, u32 level); /* of several threads one at a time */
 void finder_free(Finder *f);
+size_t finder_held(const Finder *f); /* the memory it holds, bytes */
 
 /* Fills own, parent and trace. A trace's position is that of the half that was drawn first. After a failure the finder
  * can only be freed. */

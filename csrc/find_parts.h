@@ -75,6 +75,7 @@ void stream_add_v8(Finder *f, Env *env, u32 kind, u32 resource, V8 state);
 void stream_add_mt(Finder *f, Env *env, u32 resource, const MtKnown *words, u32 more);
 void streams_forget(Finder *f);
 void streams_free(Finder *f);
+size_t streams_held(const Finder *f);
 const Stream *stream_of(const Finder *f, u32 generator);
 u64 stream_origin(const Stream *g, u64 position, GeneratorState *state);
 
@@ -100,5 +101,6 @@ enum { MT_FOUND, MT_NOT_FOUND, MT_HOPELESS };
 int mt_probe(Finder *f, Env *env, const Draws *d);
 u32 find_mt(Finder *f, Env *env, const Draws *d, u32 resource);
 void mt_free(MtSearch *s);
+size_t mt_held(const MtSearch *s);
 
 #endif

@@ -267,6 +267,13 @@ void streams_free(Finder *f) {
     VEC_FREE(f->other_table);
 }
 
+size_t streams_held(const Finder *f) {
+    size_t n = VEC_HELD(f->streams) + VEC_HELD(f->table) + VEC_HELD(f->other_table);
+    for (size_t i = 0; i < f->streams.n; i++)
+        n += VEC_HELD(f->streams.v[i].values);
+    return n;
+}
+
 const Stream *stream_of(const Finder *f, u32 generator) {
     for (size_t i = f->streams.n; i--;)
         if (f->streams.v[i].number == generator)

@@ -80,6 +80,13 @@ static void id_desk_free(IdDesk *d) {
     free(d);
 }
 
+static size_t id_desk_held(const IdDesk *d) {
+    size_t n = sizeof *d + finder_held(&d->finder) + VEC_HELD(d->resources.names) + VEC_HELD(d->resources.index);
+    n += arena_held(&d->resources.arena) + VEC_HELD(d->resources.name) + VEC_HELD(d->resource);
+    n += VEC_HELD(d->candidate_index) + VEC_HELD(d->candidates) + VEC_HELD(d->used) + VEC_HELD(d->states);
+    return n + VEC_HELD(d->own) + VEC_HELD(d->parent) + VEC_HELD(d->trace);
+}
+
 /* --- resources ---------------------------------------------------------------------------------------------------- */
 
 /* The bytes of a resource's fields. */

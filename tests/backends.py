@@ -33,6 +33,8 @@ def running(backend: str) -> Iterator[None]:
         Decoder=module.Decoder,
         count_spans=module.count_spans,
         other_fields=module.other_fields,
+        run_end=module.run_end,
+        make_filter=module.make_filter,
         NAME=module.NAME,
     ):
         yield

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -224,6 +228,261 @@ def test_many_threads_put_and_everything_arrives_once(make: Make, receiver: Rece
     assert delivery.flush(LONG)
     assert sorted(receiver.arrived) == sorted(MESSAGES)
     assert not dropped(delivery)
+
+
+def test_a_message_that_comes_of_sending_another_does_not_wait_for_itself(make: Make, receiver: Receiver) -> None:
+    delivery = make()
+    answers: list[bool] = []
+    deliver = receiver.deliver
+
+    def traced(message: bytes, timeout: float) -> Delivered:
+        answers.append(delivery.put(MESSAGES[1], 2, LONG))
+        return deliver(message, timeout)
+
+    receiver.deliver = traced  # type: ignore[method-assign]
+    began = time.monotonic()
+    assert delivery.put(MESSAGES[0], 2, LONG)
+    assert time.monotonic() - began < LONG / 2
+    assert answers == [False]
+
+
+# --- with a spool -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path)
+
+
+def test_what_cannot_be_sent_goes_to_the_spool_and_arrives_later_in_order(
+    make: Make, receiver: Receiver, spool: Spool
+) -> None:
+    delivery = make(spool)
+    receiver.is_down = True
+    assert all(delivery.put(one, 2, 0.001) for one in MESSAGES)
+    assert spool.n_messages == len(MESSAGES)
+    assert delivery.stats.snapshot()["queue_messages"] == len(MESSAGES)
+    receiver.is_down = False
+    assert delivery.flush(LONG)
+    assert receiver.arrived == MESSAGES
+    counts = delivery.stats.snapshot()
+    assert (counts["messages_spooled"], counts["spans_sent"], counts["queue_bytes"]) == (40, 80, 0)
+
+
+def test_while_something_is_in_the_spool_put_does_not_wait(make: Make, receiver: Receiver, spool: Spool) -> None:
+    delivery = make(spool, backoff=LongPause())
+    receiver.is_down = True
+    assert delivery.put(MESSAGES[0], 2, SHORT)
+    began = time.monotonic()
+    assert all(delivery.put(one, 2, LONG) for one in MESSAGES[1:5])
+    assert time.monotonic() - began < LONG / 2
+    receiver.is_down = False
+    assert delivery.flush(LONG), "flush does not wait for the end of the pause"
+    assert receiver.arrived == MESSAGES[:5]
+
+
+def test_flush_does_not_hurry_a_receiver_that_asked_for_a_pause(make: Make, receiver: Receiver, spool: Spool) -> None:
+    delivery = make(spool, backoff=LongPause())
+    receiver.errors = [TryLater(600, "busy")]
+    assert delivery.put(MESSAGES[0], 2, SHORT)
+    assert not delivery.flush(SHORT)
+    assert len(receiver.timeouts) == 1
+
+
+def test_what_arrives_after_it_was_spooled_is_not_sent_again(make: Make, receiver: Receiver, spool: Spool) -> None:
+    delivery = make(spool)
+    receiver.may_answer.clear()
+    assert delivery.put(MESSAGES[0], 2, SHORT)
+    assert delivery.put(MESSAGES[1], 2, SHORT)
+    receiver.may_answer.set()
+    assert delivery.flush(LONG)
+    assert receiver.arrived == MESSAGES[:2]
+
+
+def test_what_is_refused_after_it_was_spooled_is_counted_once(make: Make, receiver: Receiver, spool: Spool) -> None:
+    delivery = make(spool)
+    receiver.errors = [Refused("bad data")]
+    receiver.may_answer.clear()
+    assert delivery.put(MESSAGES[0], 2, SHORT)
+    receiver.may_answer.set()
+    assert delivery.flush(LONG)
+    assert receiver.arrived == []
+    assert dropped(delivery) == {"refused": 2}
+
+
+def test_what_is_refused_from_the_spool_is_counted_with_its_spans(make: Make, receiver: Receiver, spool: Spool) -> None:
+    for one in MESSAGES[:2]:
+        spool.append(one)
+    receiver.errors = [Refused("bad data")]
+    delivery = make(spool)
+    assert delivery.flush(LONG)
+    assert receiver.arrived == MESSAGES[1:2]
+    assert dropped(delivery) == {"refused": 2}
+
+
+def test_what_an_earlier_process_left_is_sent_without_waiting_for_a_message(
+    make: Make, receiver: Receiver, tmp_path: Path
+) -> None:
+    earlier = Spool(tmp_path)
+    for one in MESSAGES[:3]:
+        earlier.append(one)
+    earlier.close()
+    make(Spool(tmp_path))
+    assert receiver.asked.wait(LONG)
+
+
+def test_a_full_queue_goes_to_the_spool(make: Make, receiver: Receiver, spool: Spool) -> None:
+    delivery = make(spool, queue_bytes=10)
+    receiver.may_answer.clear()
+    assert delivery.put(MESSAGES[0], 2, LONG)
+    receiver.may_answer.set()
+    assert delivery.flush(LONG)
+    assert receiver.arrived == MESSAGES[:1]
+
+
+def test_shutdown_while_a_request_hangs_loses_nothing(make: Make, receiver: Receiver, tmp_path: Path) -> None:
+    delivery = make(Spool(tmp_path))
+    receiver.may_answer.clear()
+    answers: list[bool] = []
+    putting = [threading.Thread(target=lambda: answers.append(delivery.put(MESSAGES[0], 2, LONG))) for _ in range(3)]
+    for thread in putting:
+        thread.start()
+    assert receiver.asked.wait(LONG)
+    began = time.monotonic()
+    assert delivery.shutdown(SHORT)
+    assert time.monotonic() - began < LONG / 2
+    for thread in putting:
+        thread.join(LONG)
+    assert delivery.stats.snapshot()["messages_in"] == 3
+    assert answers == [True] * 3
+    assert Spool(tmp_path).n_messages == 3
+
+
+def test_shutdown_sends_what_it_can(make: Make, receiver: Receiver, spool: Spool) -> None:
+    for one in MESSAGES:
+        spool.append(one)
+    delivery = make(spool)
+    assert delivery.shutdown(LONG)
+    assert receiver.arrived == MESSAGES
+
+
+def test_shutdown_does_not_insist_when_the_receiver_is_down(make: Make, receiver: Receiver, tmp_path: Path) -> None:
+    delivery = make(Spool(tmp_path), backoff=LongPause())
+    receiver.is_down = True
+    assert delivery.put(MESSAGES[0], 2, SHORT)
+    began = time.monotonic()
+    assert delivery.shutdown(LONG)
+    assert time.monotonic() - began < LONG / 2
+    assert Spool(tmp_path).n_messages == 1
+
+
+def test_the_time_of_a_request_is_bounded_by_that_of_shutdown(make: Make, receiver: Receiver, spool: Spool) -> None:
+    for one in MESSAGES[:2]:
+        spool.append(one)
+    receiver.may_answer.clear()
+    delivery = make(spool, request_seconds=500)
+    assert receiver.asked.wait(LONG)
+    closing = threading.Thread(target=delivery.shutdown, args=(LONG,))
+    closing.start()
+    while delivery.put(b"", 0, 0):  # until shutdown has begun
+        pass
+    receiver.may_answer.set()
+    closing.join(LONG)
+    assert receiver.timeouts[0] == 500
+    assert max(receiver.timeouts[1:]) <= LONG
+
+
+def test_a_full_spool_loses_and_counts_and_says_so_once_in_a_while(
+    make: Make, receiver: Receiver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    delivery = make(Spool(tmp_path, max_bytes=3000), backoff=LongPause())
+    receiver.is_down = True
+    answers = [delivery.put(one, 2, 0) for one in MESSAGES]
+    n_kept = sum(answers)
+    assert 3 < n_kept < 40
+    assert dropped(delivery) == {"spool_full": 2 * (40 - n_kept)}
+    assert caplog.text.count("are lost") == 1
+    receiver.is_down = False
+    assert delivery.flush(LONG)
+    assert receiver.arrived == [one for one, kept in zip(MESSAGES, answers, strict=True) if kept]
+
+
+def test_a_disk_that_takes_nothing_is_no_error_of_put(
+    make: Make, receiver: Receiver, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(message: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    delivery = make(spool)
+    receiver.is_down = True
+    monkeypatch.setattr(spool, "append", fails)
+    assert not delivery.put(MESSAGES[0], 2, 0)
+    receiver.is_down = False
+    assert delivery.put(MESSAGES[1], 2, LONG)
+    assert dropped(delivery) == {"spool_error": 2}
+    assert receiver.arrived[-1:] == MESSAGES[1:2]
+
+
+def test_a_spool_that_cannot_be_used_is_no_error_of_put(make: Make, receiver: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    delivery = make(Spool(tmp_path / "file"))
+    assert delivery.put(MESSAGES[0], 2, LONG)
+    receiver.is_down = True
+    assert not delivery.put(MESSAGES[1], 2, SHORT)
+    assert dropped(delivery) == {"spool_error": 2}
+
+
+def test_an_error_of_reading_the_spool_is_no_end_of_the_delivery(
+    make: Make, receiver: Receiver, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peek, errors = spool.peek, [ZeroDivisionError(), ZeroDivisionError()]
+
+    def fails() -> object:
+        if errors:
+            raise errors.pop()
+        return peek()
+
+    monkeypatch.setattr(spool, "peek", fails)
+    spool.append(MESSAGES[0])
+    delivery = make(spool)
+    assert delivery.flush(LONG)
+    assert receiver.arrived == MESSAGES[:1]
+
+
+PROGRAM = """
+import os, signal, sys
+sys.path[:0] = {path!r}
+from archives import message
+from tracezip.live.delivery import Delivery
+from tracezip.live.errors import Delivered, Unreachable
+from tracezip.live.spool import Spool
+
+class Link:
+    n_arrived = 0
+    def deliver(self, message, timeout):
+        if self.n_arrived == 5:
+            raise Unreachable("gone")
+        self.n_arrived += 1
+        return Delivered()
+
+delivery = Delivery(Link(), Spool({folder!r}))
+assert all(delivery.put(message(number), 2, 0.01) for number in range(40))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_after_a_kill_the_next_process_sends_everything_that_put_has_promised(
+    make: Make, receiver: Receiver, tmp_path: Path
+) -> None:
+    program = PROGRAM.format(path=sys.path, folder=str(tmp_path))
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert process.returncode == -signal.SIGKILL, process.stderr.decode()
+    delivery = make(Spool(tmp_path))
+    assert delivery.put(MESSAGES[0], 2, LONG)
+    assert delivery.flush(LONG)
+    n_kept = len(receiver.arrived) - 1
+    assert 35 <= n_kept < 40  # all but what has arrived
+    assert receiver.arrived == MESSAGES[40 - n_kept :] + MESSAGES[:1]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from archives import BLOCK, MESSAGES, archive, chained, frames, read
@@ -96,3 +97,11 @@ def test_part_of_a_call_of_a_compressor_is_truncated() -> None:
         if not at_boundary:
             with pytest.raises(tracezip.TruncatedError):
                 tracezip.Decompressor().decompress(first[:n_bytes])
+
+
+def test_a_file_without_an_end_that_was_opened_by_name_gives_all_that_is_whole(tmp_path: Path) -> None:
+    path, data = tmp_path / "a.tzip", ARCHIVES["blocks that stand alone"]
+    third = list(frames(data))[3]
+    path.write_bytes(data[: third.offset])
+    with tracezip.open(path, skip_damage=True) as reader:
+        assert list(reader) == MESSAGES[:2]

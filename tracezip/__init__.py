@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         UnsupportedError,
         UsageError,
     )
+    from tracezip.otel.exporter import TracezipExporter
     from tracezip.otel.id_generator import IdGenerator
     from tracezip.reader import Reader
     from tracezip.srt import SpanRetrievalTree
@@ -43,6 +44,7 @@ __all__ = [
     "Reader",
     "SpanRetrievalTree",
     "TracezipError",
+    "TracezipExporter",
     "TruncatedError",
     "UnsupportedError",
     "UsageError",
@@ -64,6 +66,7 @@ _HOMES = {
     "IdGenerator": "otel.id_generator",
     "Reader": "reader",
     "SpanRetrievalTree": "srt",
+    "TracezipExporter": "otel.exporter",
     "Writer": "writer",
     "compress": "codec",
     "decompress": "codec",

@@ -64,6 +64,11 @@ class BlockEncoder(BlockRows, Protocol):
     """Spans among them."""
     n_messages: int
     """Messages, or parts of them, that were added and are not encoded yet."""
+    memory: int
+    """Bytes that it holds: tables, columns and buffers, also where they are empty now. The reference estimates them."""
+    weight: int
+    """Bytes that what the restart group knows may take, the same number in both backends: what a writer that bounds
+    its memory goes by."""
 
     def add(
         self,
@@ -105,6 +110,9 @@ class BlockDecoder(BlockRows, Protocol):
 
     A block is either decoded to messages, or its rows are read, from which a query takes what it needs.
     """
+
+    memory: int
+    """As of an encoder."""
 
     def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bool]]:
         """The parts of a block, and whether each continues in the next.
@@ -176,3 +184,10 @@ count_spans: Callable[[bytes | memoryview, int], int] = _module.count_spans
 other_fields: Callable[[bytes | memoryview, int, int], list[tuple[int, int]] | None] = _module.other_fields
 """Start and end of each field of a message that has not a tag, as far as it can be walked; None if there are more than
 so many, at most 1,024."""
+run_end: Callable[[bytes | memoryview, int, int], int] = _module.run_end
+"""The end of the run of whole fields that begins at a position of a message: of so many bytes at most, or of one field
+that is larger. That position itself if no field there can be walked."""
+make_filter: Callable[[list[tuple[int, bytes, bytes]], int, int, int, int], tuple[int, bytes]] = _module.make_filter
+"""make_filter(blocks, spans, high_bits, low_bits, place_bits): number of entries, and bytes, of the filter of a unit.
+
+Of each block: how many spans of the unit stand before it, and 3 and 4 of its BlockSummary."""

@@ -65,6 +65,8 @@ cdef extern from "encode.h" nogil:
     Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
     CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream)
     void encoder_free(CEncoder *e)
+    size_t encoder_held(const CEncoder *e)
+    uint64_t encoder_weight(const CEncoder *e)
     int encoder_reset(CEncoder *e, const CEncoder *like)
     int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more, uint64_t most_spans, int *added)
     int encoder_plan_ids(CEncoder *e)
@@ -97,6 +99,7 @@ cdef extern from "decode.h" nogil:
         size_t n
     CDecoder *decoder_new(const Preset *preset)
     void decoder_free(CDecoder *d)
+    size_t decoder_held(const CDecoder *d)
     int decoder_reset(CDecoder *d, const CDecoder *like)
     int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, const char **where)
     int decoder_measure(CDecoder *d, const char **where)
@@ -110,6 +113,16 @@ cdef extern from "decode.h" nogil:
 cdef extern from "count.h" nogil:
     uint64_t c_count_spans "count_spans" (const uint8_t *p, size_t n, uint32_t level)
     size_t c_other_fields "other_fields" (const uint8_t *p, size_t n, uint64_t tag, uint64_t *places, size_t most)
+    size_t c_run_end "run_end" (const uint8_t *p, size_t n, size_t most)
+
+cdef extern from "filter.h" nogil:
+    ctypedef struct FilterBits:
+        uint32_t high_bits, low_bits, place_bits
+    enum: FILTER_HIGH_BITS, FILTER_LOW_BITS, FILTER_PLACE_BITS
+    int filter_keys(const FilterBits *b, const uint64_t *hash, const uint32_t *row, size_t n, uint64_t before, uint64_t n_spans, uint64_t *keys)
+    size_t filter_sort(const FilterBits *b, uint64_t *keys, uint64_t *room, size_t n)
+    size_t filter_size(const FilterBits *b, size_t n_keys)
+    void filter_write(const FilterBits *b, const uint64_t *keys, size_t n, uint8_t *to)
 
 cdef extern from "state_counts.h" nogil:
     enum: N_COUNTS, COUNT_ROWS, COUNT_SPANS, COUNT_MESSAGES
@@ -173,6 +186,48 @@ def other_fields(const uint8_t[::1] data not None, uint64_t tag, size_t most):
     with nogil:
         found = c_other_fields(&data[0], n, tag, places, most)
     return None if found > most else [(places[2 * i], places[2 * i + 1]) for i in range(found)]
+
+
+def run_end(const uint8_t[::1] data not None, size_t at, size_t most):
+    """The end of the run of whole fields that begins at `at`: `most` bytes at most, or one field that is larger."""
+    cdef size_t n = data.shape[0], n_run
+    if at >= n:
+        return at
+    with nogil:
+        n_run = c_run_end(&data[at], n - at, most)
+    return at + n_run
+
+
+def make_filter(list blocks not None, uint64_t n_spans, uint32_t high_bits, uint32_t low_bits, uint32_t place_bits):
+    """The number of entries of a filter, and the filter: of the trace ids of blocks, each with the spans before it."""
+    cdef FilterBits bits = FilterBits(high_bits, low_bits, place_bits)
+    cdef size_t n_most = 0, n = 0, n_block
+    cdef uint64_t *keys
+    cdef bytes hashes, rows
+    if high_bits > FILTER_HIGH_BITS or low_bits > FILTER_LOW_BITS or place_bits > FILTER_PLACE_BITS:
+        raise ValueError("a filter of trace ids has more bits than it may")
+    for _, hashes, rows in blocks:
+        if len(hashes) != len(rows) * 2:
+            raise ValueError("there is not one row for each hash")
+        n_most += len(hashes) // 8
+    keys = <uint64_t *>malloc((2 * n_most + 1) * sizeof(uint64_t))
+    try:
+        if keys == NULL:
+            raise MemoryError("no memory for a filter")
+        for before, hashes, rows in blocks:
+            n_block = len(hashes) // 8
+            if not filter_keys(
+                &bits, <const uint64_t *>PyBytes_AS_STRING(hashes), <const uint32_t *>PyBytes_AS_STRING(rows), n_block,
+                before, n_spans, keys + n,
+            ):
+                raise ValueError(f"a block names a span that is none of {n_spans}")
+            n += n_block
+        n = filter_sort(&bits, keys, keys + n_most, n)
+        data = PyBytes_FromStringAndSize(NULL, filter_size(&bits, n))
+        filter_write(&bits, keys, n, <uint8_t *>PyBytes_AS_STRING(data))
+        return n, data
+    finally:
+        free(keys)
 
 
 cdef class _Preset:
@@ -454,6 +509,16 @@ cdef class Encoder(_Rows):
     def n_messages(self):
         return self._count(COUNT_MESSAGES)
 
+    @property
+    def memory(self):
+        self._alive()
+        return encoder_held(self._c)
+
+    @property
+    def weight(self):
+        self._alive()
+        return encoder_weight(self._c)
+
     cdef RowReader _rows(self) except *:
         self._alive()
         return encoder_rows(self._c)
@@ -507,6 +572,11 @@ cdef class Decoder(_Rows):
     cdef _alive(self):
         if self._c == NULL:
             raise UsageError("this decoder has failed before; reset it")
+
+    @property
+    def memory(self):
+        self._alive()
+        return decoder_held(self._c)
 
     cdef RowReader _rows(self) except *:
         self._alive()

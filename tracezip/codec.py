@@ -147,6 +147,11 @@ class Compressor:
         with self._guard:
             return self._headed(b"".join([*self._stream.add(message), self._stream.flush()]))
 
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds now."""
+        return self._stream.memory
+
     def finish(self) -> bytes:
         """The end record; after it the compressor is closed."""
         with self._guard:
@@ -177,6 +182,11 @@ class Decompressor:
         stream = _stream_of(frame)
         with self._guard:
             return b"".join(self._messages(Source(stream, self._n_bytes)))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds now."""
+        return self._decoder.memory
 
     def _messages(self, source: Source) -> list[bytes]:
         messages: list[bytes] = []

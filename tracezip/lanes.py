@@ -26,6 +26,8 @@ class Lane:
 
     def __init__(self, encoder: _backend.BlockEncoder, level: int, *, sums_up: bool) -> None:
         self.encoder = encoder
+        self.memory = 0
+        """What the encoder held, bytes, before a thread took it: only that thread may look at it then."""
         self._zstd = ZstdStage(level)
         self._sums_up = sums_up
 
@@ -63,12 +65,19 @@ class Lanes:
 
             self._pool = ThreadPoolExecutor(n_threads, "tracezip")
 
+    @property
+    def memory(self) -> int:
+        """Bytes that the encoders hold; of those at work, what they held when they were given their block."""
+        lanes = [self.filled, *self._idle]
+        return sum(lane.encoder.memory for lane in lanes) + sum(lane.memory for _, lane in self._busy)
+
     def end_block(self, header: BlockHeader) -> list[WrittenBlock]:
         """The blocks that are ready: this one, with one thread; else earlier ones, and perhaps none."""
         if self._n_threads == 1:
             return [self.filled.write(header)]
         lane = self.filled
         lane.encoder.plan_ids()
+        lane.memory = lane.encoder.memory
         self._busy.append((self._pool.submit(lane.write, header), lane))
         ready = list(self._ready(self._n_threads))
         self.filled = self._idle.pop() if self._idle else self._new_lane(lane.encoder)

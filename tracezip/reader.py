@@ -115,8 +115,8 @@ class Reader(Queryable, Iterator[bytes]):
 
     def _finish(self) -> None:
         self._at_end = True
-        self._close_file()
         self._decoder.finish(self._source.offset)
+        self._close_file()
 
     def _pass_over(self, offset: int, frame: Frame | None, error: FormatError | LimitError) -> None:
         self._decoder.recover()
@@ -128,6 +128,8 @@ class Reader(Queryable, Iterator[bytes]):
         n_bytes = self._source.offset - offset
         if n_bytes or not self.damages or self.damages[-1].end != offset:  # else it is the end of the last one
             self.damages.append(Damage(offset, n_bytes, str(error)))
+        if self._at_end:
+            self._close_file()
 
     def _close_file(self) -> None:
         if self._file is not None:

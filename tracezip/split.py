@@ -82,16 +82,12 @@ class _Cutter:
 
     def _runs(self) -> Iterator[tuple[int, int]]:
         """Runs of the message's fields, as large as a part may be; a field that is larger; what cannot be walked."""
-        begin = at = 0
-        for _, start, _, end in fields(self._data, 0, len(self._data)):
-            if start > begin and end - begin > limits.PART_BYTES:
-                yield begin, start
-                begin = start
-            at = end
-        if at > begin:
-            yield begin, at
-        if at < len(self._data):
-            yield at, len(self._data)
+        begin = 0
+        while (end := _backend.run_end(self._data, begin, limits.PART_BYTES)) > begin:
+            yield begin, end
+            begin = end
+        if begin < len(self._data):
+            yield begin, len(self._data)
 
     def _cut(self, at: int, stop: int, contexts: tuple[bytes, ...]) -> Iterator[Part]:
         """Cuts what stands between two positions, which is `len(contexts)` levels deep, into regions of whole fields.

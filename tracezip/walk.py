@@ -31,6 +31,16 @@ def other_fields(data: bytes | memoryview, tag: int, most: int) -> list[tuple[in
     return places if len(places) <= most else None
 
 
+def run_end(data: bytes | memoryview, at: int, most: int) -> int:
+    """The end of the run of whole fields that begins at `at`: `most` bytes at most, or one field that is larger."""
+    data, run = bytes(data), at
+    for _, start, _, end in fields(data, at, len(data)):
+        if start > at and end - at > most:
+            break
+        run = end
+    return run
+
+
 def _tags(data: bytes, start: int, stop: int) -> int:
     """No less than the spans there: each begins with a tag, 0x12, or 0x92 where a writer was wasteful."""
     return data.count(b"\x12", start, stop) + data.count(b"\x92", start, stop)

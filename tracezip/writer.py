@@ -25,7 +25,8 @@ class Writer:
     """Writes one stream; what `tracezip.open` returns for writing. Use it in a with-statement, or close it.
 
     Memory holds one block (limits.py, BLOCK_SPANS and BLOCK_BYTES; LARGE_ from level 7 on), and with `threads` up to
-    threads + 1 of them. Each block is a restart group of its own.
+    threads + 1 of them. Each block is a restart group of its own; with `chained` blocks build on those before them, as
+    far as a group goes, so that small ones, flushed one by one, cost less.
     After an error in writing the file is closed, ends at a whole block where that is possible, and the writer is dead.
     """
 
@@ -40,6 +41,7 @@ class Writer:
         threads: int = 1,
         dictionary: Dictionary | None = None,
         for_searches: bool = False,
+        chained: bool = False,
     ) -> None:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
@@ -49,6 +51,7 @@ class Writer:
             stream_facts(metadata),
             indexed=True,
             for_searches=for_searches,
+            chained=chained,
             threads=threads,
             dictionary=dictionary,
         )
@@ -89,6 +92,11 @@ class Writer:
             "blocks": totals.n_blocks,
             "compressed_bytes": self._file.n_bytes,
         }
+
+    @property
+    def n_bytes(self) -> int:
+        """Written so far."""
+        return self._file.n_bytes
 
     @property
     def _file(self) -> Sink:

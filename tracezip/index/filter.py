@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tracezip import _backend
 from tracezip.errors import FormatError
 from tracezip.mix import hash_of_id
 
@@ -69,27 +67,13 @@ class TraceFilter:
         return int.from_bytes(self.data[at >> 3 : (at >> 3) + 3], "little") >> (at & 7) & (1 << width) - 1
 
 
-def make_filter(hashes: NDArray[np.uint64], places: NDArray[np.uint64], low_bits: int, place_bits: int) -> TraceFilter:
-    """The filter of hashes, each with its place, of `place_bits`; of equal ones, or equal fingerprints, the later."""
-    high_bits = min(max(len(hashes) - 1, 0).bit_length(), MAX_HIGH_BITS)
-    unused = np.uint64(_HASH_BITS - high_bits - low_bits)
-    keys = np.sort(hashes >> unused << np.uint64(place_bits) | places)
-    fingerprints = keys >> np.uint64(place_bits)
-    is_last = np.append(fingerprints[1:] != fingerprints[:-1], True)[: len(keys)]
-    keys, fingerprints = keys[is_last], fingerprints[is_last]
-    highs = (fingerprints >> np.uint64(low_bits)).astype(np.int64)
-    unary = np.zeros(len(keys) + (1 << high_bits), np.uint8)
-    unary[highs + np.arange(len(keys))] = 1
-    data = np.packbits(unary, bitorder="little").tobytes()
-    data += _packed(keys, low_bits + place_bits)
-    return TraceFilter(len(keys), high_bits, low_bits, place_bits, data)
-
-
-def _packed(values: NDArray[np.uint64], width: int) -> bytes:
-    """The lowest `width` bits, at most 16, of each number, one after the other."""
-    halves = values.astype("<u2").view(np.uint8).reshape(-1, 2)
-    bits = np.unpackbits(halves, axis=1, count=width, bitorder="little")
-    return np.packbits(bits.reshape(-1), bitorder="little").tobytes()
+def make_filter(
+    blocks: list[tuple[int, bytes, bytes]], n_traces: int, n_spans: int, low_bits: int, place_bits: int
+) -> TraceFilter:
+    """The filter of a unit, whose blocks are as `_backend.make_filter` takes them; `n_traces` of them all, added up."""
+    high_bits = min(max(n_traces - 1, 0).bit_length(), MAX_HIGH_BITS)
+    n_entries, data = _backend.make_filter(blocks, n_spans, high_bits, low_bits, place_bits)
+    return TraceFilter(n_entries, high_bits, low_bits, place_bits, data)
 
 
 def filter_bytes(n_entries: int, high_bits: int, low_bits: int, place_bits: int) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import accumulate
+from typing import Any, TypeAlias
 
 import msgpack
-import numpy as np
-from numpy.typing import NDArray
 
 from tracezip import limits
 from tracezip.block import inflate, magicless_compressor
@@ -16,41 +18,46 @@ from tracezip.index.filter import TraceFilter, filter_bytes
 from tracezip.index.units import Bounds, Pair, Summary, Unit
 from tracezip.varint import pack_varints, read_varint
 
-_Column = NDArray[Any]
-
-
 # --- columns ----------------------------------------------------------------------------------------------------------
 
-_WIDTHS = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
+_Column: TypeAlias = "array[int]"
+
+_CODES = {array(code).itemsize: code for code in "BHIQ"}
 
 
 def _pack_column(values: Sequence[int]) -> bytes:
     """Numbers, all in the smallest of 1, 2, 4 and 8 bytes that holds the largest."""
     largest = max(values, default=0)
-    width = next(width for width in _WIDTHS if largest < 1 << 8 * width)
-    return np.array(values, np.uint64).astype(_WIDTHS[width]).tobytes()
+    column = array(next(code for width, code in _CODES.items() if largest < 1 << 8 * width), values)
+    return _little_endian(column).tobytes()
 
 
 def _read_column(facts: dict[str, Any], key: str, n: int) -> _Column:
     data = facts.get(key)
     width = len(data) // n if isinstance(data, bytes) and n else 0
-    if not isinstance(data, bytes) or len(data) != n * width or (n and width not in _WIDTHS):
+    if not isinstance(data, bytes) or len(data) != n * width or (n and width not in _CODES):
         raise FormatError(f"the index has no {key} for each of {n}")
-    return np.frombuffer(data, _WIDTHS.get(width, "<u1"))
+    return _little_endian(array(_CODES.get(width, "B"), data))
 
 
-_DURATIONS = np.array([*range(4), *(min(4 + m << e, (1 << 64) - 1) for e in range(63) for m in range(4))], np.uint64)
+def _little_endian(column: _Column) -> _Column:
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column
+
+
+_DURATIONS = [*range(4), *(min(4 + m << e, (1 << 64) - 1) for e in range(63) for m in range(4))]
 """By code: durations with three binary digits, as far as 64 bits go."""
 
 
 def _duration_codes(durations: Sequence[int]) -> list[int]:
     """The codes of the least durations in the table that are not less."""
-    codes: list[int] = np.searchsorted(_DURATIONS, np.array(durations, np.uint64)).tolist()
-    return codes
+    return [bisect_left(_DURATIONS, duration) for duration in durations]
 
 
-def _durations(codes: _Column) -> _Column:
-    return _DURATIONS[np.minimum(codes, len(_DURATIONS) - 1)]
+def _durations(codes: _Column) -> list[int]:
+    last = len(_DURATIONS) - 1
+    return [_DURATIONS[min(code, last)] for code in codes]
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -206,15 +213,15 @@ class _PairTable:
         self._pairs, self._spans, self._errors, *codes = (
             _read_column(facts, key, n) for key in ("pairs", "spans", "errors", "durations", "error_durations")
         )
-        self._durations = [_durations(column) for column in codes]
-        if any(column.size and column.max() > len(strings) for column in self._kinds):
+        self._codes = codes
+        if any(max(column, default=0) > len(strings) for column in self._kinds):
             raise FormatError("the index names a string that it does not have")
-        if n and self._pairs.max() >= n_kinds:
+        if n and max(self._pairs) >= n_kinds:
             raise FormatError("the index names a pair that it does not have")
 
     def makers(self) -> list[Callable[[], list[Pair]]]:
         """For each unit what makes its pairs."""
-        ends = np.cumsum([0, *self._n_pairs]).tolist()
+        ends = list(accumulate(self._n_pairs, initial=0))
         return [self._maker(slice(*ends[i : i + 2])) for i in range(len(self._n_pairs))]
 
     def _maker(self, rows: slice) -> Callable[[], list[Pair]]:
@@ -222,9 +229,9 @@ class _PairTable:
 
     def _make(self, rows: slice) -> list[Pair]:
         kinds, texts = self._pairs[rows], self._texts
-        services, names = ([texts[number] for number in column[kinds].tolist()] for column in self._kinds)
-        counts = (column[rows].tolist() for column in (self._spans, self._errors, *self._durations))
-        return list(map(Pair, services, names, *counts))
+        services, names = ([texts[column[kind]] for kind in kinds] for column in self._kinds)
+        durations = (_durations(column[rows]) for column in self._codes)
+        return list(map(Pair, services, names, self._spans[rows], self._errors[rows], *durations))
 
 
 def _filters(facts: dict[str, Any], data: memoryview, n: int) -> list[TraceFilter]:

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
-
-import numpy as np
+import struct
+from collections.abc import Iterable, Iterator, Sequence
 
 from tracezip import limits
 from tracezip._backend import BlockSummary
 from tracezip.index.filter import MAX_LOW_BITS, MAX_PLACE_BITS, TraceFilter, make_filter
 from tracezip.index.units import Bounds, Pair, Summary
 
-_PAIR = np.dtype(
-    [
-        ("service", "=u4"),
-        ("name", "=u4"),
-        ("n_spans", "=u4"),
-        ("n_errors", "=u4"),
-        ("max_duration", "=u8"),
-        ("max_error_duration", "=u8"),
-    ]
-)
+_PAIR = struct.Struct("=4I2Q")
 
 Blocks = Sequence[tuple[int, BlockSummary]]
 """What the backend says of each block that has spans, with the number of spans before it."""
@@ -45,14 +35,11 @@ def _bounds(blocks: Blocks) -> Bounds:
 # --- services and names -----------------------------------------------------------------------------------------------
 
 
-def _pairs(block: BlockSummary) -> list[Pair]:
+def _pairs(block: BlockSummary) -> Iterator[Pair]:
     strings = [_text(data) for data in block[1]]
-    table = np.frombuffer(block[2], _PAIR)
-    services, names = ([strings[number] for number in table[key].tolist()] for key in ("service", "name"))
-    if None in services:
-        names = [None if service is None else name for service, name in zip(services, names, strict=True)]
-    counts = (table[key].tolist() for key in ("n_spans", "n_errors", "max_duration", "max_error_duration"))
-    return list(map(Pair, services, names, *counts))
+    for service, name, *counts in _PAIR.iter_unpack(block[2]):
+        text = strings[service]
+        yield Pair(text, None if text is None else strings[name], *counts)
 
 
 def _text(data: bytes) -> str | None:
@@ -101,6 +88,7 @@ def _fewer(pairs: list[Pair], n_spans: int) -> list[Pair]:
 
 # --- traces -----------------------------------------------------------------------------------------------------------
 
+_ROW_BYTES = 4
 _OTHER_BITS = 3
 """What an entry takes besides its lower bits and its place."""
 _FAIR_LOW_BITS, _MIN_LOW_BITS = 5, 2
@@ -115,10 +103,7 @@ def _filter_bits(n_traces: int, n_spans: int, n_bytes: int) -> tuple[int, int]:
 
 
 def _filter(blocks: Blocks, n_spans: int, n_bytes: int) -> TraceFilter:
-    hashes = np.concatenate([np.frombuffer(block[3], np.uint64) for _, block in blocks] or [np.zeros(0, np.uint64)])
-    rows = np.concatenate(
-        [np.frombuffer(block[4], np.uint32) + np.uint64(before) for before, block in blocks] or [np.zeros(0, np.uint64)]
-    )
-    low_bits, place_bits = _filter_bits(len(hashes), n_spans, n_bytes)
-    places = (rows << np.uint64(place_bits)) // np.uint64(max(n_spans, 1))
-    return make_filter(hashes, places, low_bits, place_bits)
+    n_traces = sum(len(block[4]) for _, block in blocks) // _ROW_BYTES
+    low_bits, place_bits = _filter_bits(n_traces, n_spans, n_bytes)
+    traces = [(before, block[3], block[4]) for before, block in blocks]
+    return make_filter(traces, n_traces, n_spans, low_bits, place_bits)

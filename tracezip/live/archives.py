@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import string
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, Protocol
 
 from tracezip.errors import InputError
 from tracezip.limits import DEFAULT_DICTIONARY_THRESHOLD, DEFAULT_LEVEL
@@ -23,8 +26,24 @@ Fsync = Literal["always", "close", "never"]
 PLACEHOLDERS = ("service", "date", "hour", "pid")
 NO_SERVICE = "unknown_service"
 """The name that OpenTelemetry gives to a service without one."""
+NAME_CHARACTERS = string.ascii_letters + string.digits + "._-"
+"""Of the value of a placeholder; each other one becomes _."""
 _MAX_NAME_CHARS = 100  # of a value in a file name; file systems allow 255 bytes for all of it
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+class FileWriter(Protocol):
+    """What writes messages into one file; a Writer, if nothing else is told."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Written so far."""
+
+    def write(self, trace: Any) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class RotatingArchives:
@@ -34,6 +53,7 @@ class RotatingArchives:
     process. A file ends at `max_bytes`, or when it is `max_seconds` old; none is overwritten: when a name is taken, -1,
     -2, … stands before its extension. Can be used by several threads; a forked child writes to files of its own.
     `fsync`: "always" with every flush, "close" when a file ends, or "never". `facts` are the metadata of each file.
+    `new_writer` makes what writes to a file that was opened, instead of a Writer with these options.
 
     After an error in writing the file is closed, whole up to its last block, and the next message goes to a new one.
     """
@@ -49,17 +69,17 @@ class RotatingArchives:
         dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD,
         threads: int = 1,
         facts: Mapping[str, Any] | None = None,
+        new_writer: Callable[[BinaryIO], FileWriter] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._pattern = _checked_pattern(os.fspath(pattern))
         self._max_bytes, self._max_seconds = max_bytes, max_seconds
         self._fsync = checked_fsync(fsync)
-        self._options: dict[str, Any] = {
-            "level": level,
-            "dictionary_threshold": dictionary_threshold,
-            "threads": threads,
-            "metadata": facts,
-        }
+        self._new_writer: Callable[[BinaryIO], FileWriter] = new_writer or partial(
+            Writer, mode="x", level=level, dictionary_threshold=dictionary_threshold, threads=threads, metadata=facts
+        )
+        if new_writer is None:
+            self._new_writer(io.BytesIO()).close()  # a wrong option is told here, not with the first message
         self._clock = clock
         self._lock = threading.Lock()
         self._open: OrderedDict[str, _Archive] = OrderedDict()  # by name; what was used last is the last
@@ -117,7 +137,7 @@ class RotatingArchives:
     def _begin(self, name: str) -> _Archive:
         if len(self._open) >= MAX_OPEN_ARCHIVES:
             self._end(next(iter(self._open.values())))
-        archive = self._open[name] = _Archive(name, self._options, self._fsync, self._clock())
+        archive = self._open[name] = _Archive(name, self._new_writer, self._fsync, self._clock())
         return archive
 
     def _rotate_due(self) -> None:
@@ -162,14 +182,14 @@ class RotatingArchives:
 class _Archive:
     """One file. It is opened here, and not by the writer, so that it can be synced."""
 
-    def __init__(self, name: str, options: dict[str, Any], fsync: Fsync, begun: float) -> None:
+    def __init__(self, name: str, new_writer: Callable[[BinaryIO], FileWriter], fsync: Fsync, begun: float) -> None:
         self.name, self.begun = name, begun
         self._fsync = fsync
         path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._file = _new_file(path)
         try:
-            self._writer = Writer(self._file, "x", **options)
+            self._writer = new_writer(self._file)
             if fsync == "always":
                 sync_folder(self._path.parent)
         except BaseException:
@@ -181,7 +201,7 @@ class _Archive:
 
     @property
     def n_bytes(self) -> int:
-        return self._writer.stats["compressed_bytes"]
+        return self._writer.n_bytes
 
     def write(self, message: bytes) -> None:
         self._writer.write(message)
@@ -233,8 +253,9 @@ def sync_folder(folder: Path) -> None:
 
 def safe_name(value: str) -> str:
     """One component of a path, whatever the value: only letters, digits, and . _ - that do not stand first."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", value)[:_MAX_NAME_CHARS]
-    return re.sub(r"^[.-]+", lambda found: "_" * len(found[0]), name) or "_"
+    name = "".join(char if char in NAME_CHARACTERS else "_" for char in value[:_MAX_NAME_CHARS])
+    rest = name.lstrip(".-")
+    return "_" * (len(name) - len(rest)) + rest or "_"
 
 
 def checked_fsync(fsync: str) -> Fsync:

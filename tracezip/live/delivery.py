@@ -93,14 +93,16 @@ class Delivery:
         self.stats = stats or Stats()
         self._begin()
         tell_of_forks(self)
-        if spool is not None and spool.n_messages:
-            with self._changed:
+        with self._changed:
+            self._notify()
+            if self._has_work():
                 self._start()
 
     def put(self, message: bytes, n_spans: int, timeout: float) -> bool:
         """True once the message has arrived or is in the spool; False if it is lost, which is counted.
 
-        Waits for its arrival at most `timeout` seconds, then gives it to the spool.
+        Waits for its arrival at most `timeout` seconds, then gives it to the spool. Called while a message is sent, by
+        the thread that sends it, it does not wait.
         """
         self.stats.add(messages_in=1, spans_in=n_spans)
         item = _Item(message, n_spans)
@@ -114,10 +116,11 @@ class Delivery:
                 self._queue.append(item)
                 self._n_bytes += len(message)
                 self._notify()
-                self._changed.wait_for(lambda: item.is_decided or item.is_taken, timeout)
+                is_own = threading.current_thread() is self._thread
+                self._changed.wait_for(lambda: item.is_decided or item.is_taken, 0 if is_own else timeout)
                 if item.is_taken:  # by shutdown, which soon has an answer
-                    self._changed.wait_for(lambda: item.is_decided)
-                if item.is_decided:
+                    self._changed.wait_for(lambda: item.is_decided, self._request_seconds)
+                if item.is_taken or item.is_decided:
                     return item.is_safe
             self._take(item)
         return self._keep(item, reason)
@@ -157,7 +160,6 @@ class Delivery:
         return not self._has_lost
 
     def after_fork(self) -> None:
-        self._complaints.after_fork()
         self._begin()
 
     def _begin(self) -> None:

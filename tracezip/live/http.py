@@ -52,7 +52,7 @@ class HttpClient:
         user_agent: str = f"tracezip/{__version__}",
     ) -> None:
         self._timeout = timeout
-        self._headers = {"User-Agent": user_agent, "Accept-Encoding": "identity", **(headers or {})}
+        self._headers = _merged({"User-Agent": user_agent, "Accept-Encoding": "identity"}, headers)
         self._tls = _tls_context(certificate, client_certificate, client_key)
         self._begin()
 
@@ -77,7 +77,7 @@ class HttpClient:
                 "POST",
                 url,
                 body=body,
-                headers={**self._headers, **_login(parts), **(headers or {})},
+                headers=_merged(_login(parts), self._headers, headers),
                 timeout=Timeout(total=seconds),
                 retries=False,
                 redirect=False,
@@ -85,7 +85,7 @@ class HttpClient:
             )
             return Response(answer.status, answer.headers, _read(answer, deadline))
         except (HTTPError, OSError) as error:
-            raise Unreachable(f"no answer from {parts.scheme}://{_host(parts)}: {_reason(error)}") from error
+            raise Unreachable(f"no answer from {shown(url)}: {_reason(error)}") from error
 
     def _pool(self, parts: SplitResult) -> urllib3.PoolManager:
         proxy = _proxy_of(parts)
@@ -117,6 +117,17 @@ def check_url(url: str) -> str:
             code="argument",
         )
     return url.rstrip("/")
+
+
+def shown(url: str) -> str:
+    """The URL for people: without a password, and what may be one."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{_host(parts)}{parts.path}"
+
+
+def _merged(*headers: Mapping[str, str] | None) -> dict[str, str]:
+    """The later ones count, in whatever case they are written."""
+    return {name.lower(): value for some in headers for name, value in (some or {}).items()}
 
 
 def _tls_context(certificate: str | None, client_certificate: str | None, client_key: str | None) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""The way from one sender to one receiver: as a stream of compressed batches if it can be, as plain OTLP/HTTP if not."""
+"""The way from a sender to a receiver: a stream of compressed batches if that can be, plain OTLP/HTTP if not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tracezip.errors import TracezipError
 from tracezip.limits import DEFAULT_DICTIONARY_THRESHOLD, DEFAULT_LEVEL
 from tracezip.live import limits, otlp_http, protocol
 from tracezip.live.errors import Delivered, Refused, TryLater
-from tracezip.live.http import HttpClient, Response, check_url
+from tracezip.live.http import HttpClient, Response, check_url, shown
 from tracezip.live.otlp_http import OtlpSender, json_object, outcome
 from tracezip.live.sending import SendingStream
 
@@ -46,8 +46,8 @@ class Counters(Protocol):
 class Link:
     """Delivers one message after the other to an endpoint. Owned by one thread.
 
-    endpoint: the URL below which the receiver has its paths; one that ends in /v1/traces is taken for what stands before
-    that. A receiver that does not know the protocol gets plain OTLP, and is asked again every 10 minutes.
+    endpoint: the URL below which the receiver has its paths; of one that ends in /v1/traces, what stands before that.
+    A receiver that does not know the protocol gets plain OTLP, and is asked again every 10 minutes.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Link:
     ) -> None:
         self._options = options or LinkOptions()
         self._base = check_url(endpoint).removesuffix(otlp_http.PATH)
+        self._name = shown(self._base)
         self._client = client
         self._stats = stats
         self._clock = clock
@@ -72,6 +73,10 @@ class Link:
             chained=self._options.chained,
         )
         self._probe_at: float | None = None  # None as long as the receiver is taken to know the protocol
+
+    def set_level(self, level: int) -> None:
+        """From the next message on, which then begins a new stream. Any thread may call it."""
+        self._stream.level = level
 
     def deliver(self, message: bytes, timeout: float) -> Delivered:
         """Returns once the receiver has the message for good; takes about `timeout` seconds at most.
@@ -99,7 +104,7 @@ class Link:
                 return None
             seconds = until - self._clock()
             if seconds <= 0:
-                raise TryLater(None, f"{self._base} took too long to begin the stream anew")
+                raise TryLater(None, f"{self._name} took too long to begin the stream anew")
             url = self._base + self._stream.path
             response = self._client.post(url, body, _HEADERS, seconds)
             if protocol.VERSION_HEADER in response.headers and response.status in (200, 422):
@@ -139,7 +144,7 @@ class Link:
         self._count(bytes_in=len(message), bytes_out=len(body))
         self._found_to_know()
         if response.status == 422:
-            raise Refused(_text(said.get("refused")) or f"{self._base} refuses the batch")
+            raise Refused(_text(said.get("refused")) or f"{self._name} refuses the batch")
         n_rejected = said.get("rejected_spans", 0)
         return Delivered(n_rejected if isinstance(n_rejected, int) else 0, _text(said.get("message")))
 
@@ -158,13 +163,13 @@ class Link:
 
     def _restart(self, response: Response) -> None:
         reason = _text(json_object(response.body).get("restart")) or "it does not say why"
-        _log.debug("%s wants the stream begun anew (%d): %s", self._base, response.status, reason)
+        _log.debug("%s wants the stream begun anew (%d): %s", self._name, response.status, reason)
         self._stream.restart()
         self._count(restarts=1)
 
     def _found_to_know(self) -> None:
         if self._probe_at is not None:
-            _log.info("%s knows the streams of tracezip now", self._base)
+            _log.info("%s knows the streams of tracezip now", self._name)
         self._probe_at = None
 
     def _found_not_to_know(self, status: int, *, knows: bool) -> None:
@@ -173,7 +178,7 @@ class Link:
             _log.warning(
                 "%s does not know %s (it answered %d): batches go there as OTLP/HTTP, and it is asked again every %d "
                 "minutes; a tracezip gateway of the same version takes streams",
-                self._base,
+                self._name,
                 what,
                 status,
                 limits.PROBE_SECONDS / 60,

@@ -12,7 +12,7 @@ from tracezip.convert.wire import read_varint
 from tracezip.errors import TracezipError
 from tracezip.live.cutting import halves
 from tracezip.live.errors import Delivered, Refused, TryLater
-from tracezip.live.http import HttpClient, Response, check_url
+from tracezip.live.http import HttpClient, Response, check_url, shown
 from tracezip.live.limits import MAX_OTLP_BYTES, MAX_REASON_CHARS, REQUEST_SECONDS
 from tracezip.live.retry import parse_retry_after
 from tracezip.walk import fields
@@ -70,7 +70,7 @@ class OtlpSender:
         if cut is None:
             seconds = until - time.monotonic()
             if seconds <= 0:
-                raise TryLater(None, f"{self._url} took too long for a message in parts")
+                raise TryLater(None, f"{shown(self._url)} took too long for a message in parts")
             body = gzip.compress(message, _GZIP_LEVEL, mtime=0) if self._compresses else message
             response = self._client.post(self._url, body, self._headers, seconds)
             cut = halves(message) if response.status == 413 else None
@@ -100,7 +100,7 @@ def outcome(response: Response, url: str) -> Delivered:
     if 200 <= status < 300:
         return _partial_success(response)
     said = _said(response)
-    text = f"{url} answered {status}{f' ({said})' if said else ''}"
+    text = f"{shown(url)} answered {status}{f' ({said})' if said else ''}"
     if status in LATER:
         raise TryLater(parse_retry_after(response.headers.get("Retry-After")), text)
     if 300 <= status < 400:
@@ -132,11 +132,12 @@ def _read_partial_success(data: bytes) -> tuple[int, str]:
 
 
 def _said(response: Response) -> str:
-    """The text of an error: `message` of a google.rpc.Status in protobuf or JSON, or the body if it is text."""
+    """The text of an error: of a google.rpc.Status in protobuf or JSON, of a tracezip server, or plain text."""
     kind = response.headers.get("Content-Type", "")
     text = ""
     if _is_json(response):
-        text = str(json_object(response.body).get("message", ""))
+        said = json_object(response.body)
+        text = str(said.get("message") or said.get("error") or "")
     elif "protobuf" in kind:
         text = b" ".join(_values(response.body, 0x12)).decode(errors="replace")
     elif kind.startswith("text/plain"):

@@ -30,13 +30,16 @@ class SendingStream:
         dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD,
         chained: bool = True,
     ) -> None:
-        self._options = level, dictionary_threshold, chained
+        self.level = level
+        """Of what is framed next; a new one begins a new stream."""
+        self._options = dictionary_threshold, chained
         self.restart()
 
     def restart(self) -> None:
         """Begins a new stream: the pending message, if it is framed again, is compressed anew."""
-        level, dictionary_threshold, chained = self._options
-        self._encoder = StreamEncoder(level, dictionary_threshold, chained=chained)
+        dictionary_threshold, chained = self._options
+        self._encoder = StreamEncoder(self.level, dictionary_threshold, chained=chained)
+        self._level = self.level
         self.stream_id = os.urandom(protocol.STREAM_ID_BYTES)
         """In the URL of the requests."""
         self.sequence = 0
@@ -68,7 +71,7 @@ class SendingStream:
             self.restart()
         if self._pending is not None and self.is_pending(message):
             return self._pending.body
-        if self._pending is not None:
+        if self._pending is not None or self._level != self.level:
             self.restart()
         try:
             frames = self._frames(message)

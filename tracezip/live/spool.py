@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -25,6 +26,8 @@ from tracezip.reader import Reader
 from tracezip.writer import Writer
 
 _log = logging.getLogger(__name__)
+_FOLDER = re.compile(r"\d{20}-\d+")
+"""When it was made, and the process."""
 _LOCK = "lock"
 _SEGMENT, _CURSOR, _UNREADABLE = ".tzip", ".done", ".unreadable"
 _CURSOR_BYTES = 8
@@ -135,7 +138,7 @@ class Spool:
     ) -> None:
         self._directory = Path(directory)
         self._max_bytes, self._fsync = max_bytes, checked_fsync(fsync)
-        self._stats = stats or Stats()
+        self.stats = stats or Stats()
         self._complaints = Complaints(_log)
         self._is_closed = False
         self._begin()
@@ -217,7 +220,6 @@ class Spool:
         self._close_reader()
         for descriptor in self._locks.values():
             os.close(descriptor)
-        self._complaints.after_fork()
         self._begin()
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -239,6 +241,9 @@ class Spool:
         return ticket
 
     def _new_tail(self) -> _Tail:
+        if self._folder is not None and not self._folder.is_dir():  # those who tidy up temporary files do that
+            os.close(self._locks.pop(self._folder))
+            self._folder = None
         folder = self._folder = self._folder or self._new_folder()
         self._n_segments += 1
         self._tail = _Tail(_Segment(folder, self._n_segments), self._fsync)
@@ -251,8 +256,8 @@ class Spool:
         tail.close(sync=sync)
 
     def _new_folder(self) -> Path:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = self._directory / f"{time.time_ns():020d}-{os.getpid()}"
             with suppress(FileExistsError, FileNotFoundError):  # the latter when another process tidied it away
                 folder.mkdir(mode=0o700)
@@ -281,7 +286,7 @@ class Spool:
             message = next(self._reader, None)
         except (OSError, TracezipError) as error:
             self._complaints.complain("unreadable", f"{segment.path} is put aside: {error}")
-            self._stats.add(spool_damages=1)
+            self.stats.add(spool_damages=1)
             with suppress(OSError):
                 segment.path.rename(segment.path.with_suffix(_UNREADABLE))
             self._end_first()
@@ -296,7 +301,7 @@ class Spool:
     def _count_damages(self, segment: _Segment, reader: Reader) -> None:
         damages = [damage for damage in reader.damages if damage.n_bytes]
         if damages:
-            self._stats.add(spool_damages=len(damages))
+            self.stats.add(spool_damages=len(damages))
             self._complaints.complain("damaged", f"parts of {segment.path} were lost: {damages[0].reason}")
 
     def _end_first(self) -> None:
@@ -318,7 +323,7 @@ class Spool:
     # --- folders ------------------------------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
-        for folder in sorted(one for one in self._directory.iterdir() if one.is_dir()):
+        for folder in sorted(one for one in self._directory.iterdir() if _FOLDER.fullmatch(one.name)):
             try:
                 descriptor = _locked(folder)
                 if descriptor is None:

@@ -6,6 +6,8 @@ import threading
 from collections import Counter
 from typing import Any, NamedTuple
 
+from tracezip.live.forking import tell_of_forks
+
 COUNTERS = {
     "messages_in": "OTLP messages given",
     "spans_in": "spans given",
@@ -43,6 +45,11 @@ class Stats:
         self._buckets = {name: [0] * (len(SECONDS_BUCKETS) + 1) for name in DURATIONS}
         self._seconds = dict.fromkeys(DURATIONS, 0.0)
         self._queue = (0, 0)
+        tell_of_forks(self)
+
+    def after_fork(self) -> None:
+        """The child goes on counting from where its parent was."""
+        self._lock = threading.Lock()
 
     def add(self, **counts: int) -> None:
         """Adds to counters, by their names in COUNTERS."""
@@ -87,6 +94,10 @@ class Stats:
             for name in DURATIONS:
                 counts[f"{name}_seconds"] = self._seconds[name]
                 counts[f"{name}_calls"] = sum(self._buckets[name])
-        n_in = counts["bytes_in"]
-        counts["compression_ratio"] = 1 - counts["bytes_out"] / n_in if n_in else 0.0
+        counts["compression_ratio"] = ratio(counts["bytes_in"], counts["bytes_out"])
         return counts
+
+
+def ratio(bytes_in: int, bytes_out: int) -> float:
+    """The fraction that compression saves."""
+    return 1 - bytes_out / bytes_in if bytes_in else 0.0

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from tracezip.errors import UsageError, damaged_section
-from tracezip.reference import look
+from tracezip.reference import look, weight
 from tracezip.reference.coder import CoderReader, CoderWriter, PlainReader, PlainWriter
 from tracezip.reference.define import Plan, PlannedGenerator, code_definitions
+from tracezip.reference.filter import make_filter
 from tracezip.reference.format_limits import BUDGET_OF_BYTE
 from tracezip.reference.parse import Parser
 from tracezip.reference.plan import Planner
@@ -23,9 +24,9 @@ from tracezip.reference.state_copy import state_copied
 from tracezip.reference.summary import summarize
 from tracezip.reference.tables import KINDS, Kind, Message, Record
 from tracezip.reference.write import Writer
-from tracezip.walk import count_spans, other_fields
+from tracezip.walk import count_spans, other_fields, run_end
 
-__all__ = ["NAME", "Decoder", "Encoder", "count_spans", "other_fields"]
+__all__ = ["NAME", "Decoder", "Encoder", "count_spans", "make_filter", "other_fields", "run_end"]
 
 NAME = "reference"
 
@@ -150,6 +151,15 @@ class Encoder(look.RowReader):
     def n_messages(self) -> int:
         return len(self._messages)
 
+    @property
+    def memory(self) -> int:
+        """An estimate."""
+        return weight.memory(self._s)
+
+    @property
+    def weight(self) -> int:
+        return weight.weight(self._s)
+
     def statistics(self) -> dict[str, int]:
         return _statistics(self._s, len(self._messages))
 
@@ -211,6 +221,11 @@ class Decoder(look.RowReader):
             raise damaged_section("size")
         self._is_dead = False
         return parts, [message.continues for message in self._messages]
+
+    @property
+    def memory(self) -> int:
+        """An estimate."""
+        return weight.memory(self._s)
 
     def outline(self) -> tuple[bytes, bytes]:
         self._check_alive()

@@ -71,6 +71,11 @@ class StreamEncoder:
         totals.add(0, 0, self._encoder.n_spans, self._n_bytes)
         return totals
 
+    @property
+    def memory(self) -> int:
+        """Bytes that tree, dictionaries, columns and buffers hold now."""
+        return self._lanes.memory
+
     def add(self, message: bytes) -> Iterator[bytes]:
         """Takes one message; gives the frames that became full. The iterator must be run to its end."""
         if len(message) > limits.MAX_MESSAGE_BYTES:
