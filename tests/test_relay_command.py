@@ -68,8 +68,7 @@ def test_after_sigterm_the_archive_is_whole(tmp_path: Path) -> None:
         assert [post(relay.url, each).status for each in MESSAGES] == [200] * len(MESSAGES)
         assert relay.end(signal.SIGTERM) == 0
     archive = tmp_path / "checkout.tzip"
-    assert read(archive.read_bytes()) == (MESSAGES, None)
-    assert tracezip.info(archive)["bytes_by_part"]["index"]
+    assert read(archive.read_bytes()) == (MESSAGES, None)  # its end included
 
 
 def test_after_a_kill_everything_that_was_acknowledged_can_be_read(tmp_path: Path) -> None:
