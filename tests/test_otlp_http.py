@@ -128,10 +128,17 @@ def test_every_other_answer_is_final(reply: Reply, text: str) -> None:
 # --- messages that are too large --------------------------------------------------------------------------------------
 
 
-def receiver_of(max_bytes: int, got: list[bytes], refused: bytes = b"never") -> Callable[[Request], Reply]:
+HTTP_SAYS = Reply(413)
+GO_SAYS = Reply(400, {"Content-Type": "application/x-protobuf"}, b"\x08\x03\x12\x1chttp: request body too large")
+"""What a Collector answers, whose limit is 20 MiB unless it is told another."""
+
+
+def receiver_of(
+    max_bytes: int, got: list[bytes], refused: bytes = b"never", too_large: Reply = HTTP_SAYS
+) -> Callable[[Request], Reply]:
     def answer(request: Request) -> Reply:
         if len(request.message) > max_bytes:
-            return Reply(413)
+            return too_large
         if refused in request.message:
             return Reply(400)
         got.append(request.message)
@@ -145,11 +152,12 @@ TWO_RESOURCES = message(0, n_spans=5) + message(1, n_spans=3, name="other")
 
 @pytest.mark.parametrize("batch", [BATCH, TWO_RESOURCES])
 @pytest.mark.parametrize("own_limit", [200, 1 << 20])
+@pytest.mark.parametrize("too_large", [HTTP_SAYS, GO_SAYS])
 def test_a_message_that_is_too_large_is_sent_in_parts_that_say_the_same_of_each_span(
-    batch: bytes, own_limit: int
+    batch: bytes, own_limit: int, too_large: Reply
 ) -> None:
     got: list[bytes] = []
-    with serving(receiver_of(200, got)) as web:
+    with serving(receiver_of(200, got, too_large=too_large)) as web:
         assert OtlpSender(web.url, HttpClient(), max_bytes=own_limit).send(batch, 30) == Delivered()
         assert [one for part in got for one in spans_of(part)] == spans_of(batch)
         assert len(got) > 2

@@ -74,5 +74,5 @@ def names_of(files: tuple[str, ...]) -> tuple[str, ...]:
     return files or (streams.STANDARD,)
 
 
-def new_session(quiet: bool = False, verbose: bool = False) -> Session:
-    return Session(PROGRAM, -1 if quiet else int(verbose))
+def new_session(quiet: bool = False, verbose: bool = False, *, prints: bool = True) -> Session:
+    return Session(PROGRAM, -1 if quiet else int(verbose), prints=prints)

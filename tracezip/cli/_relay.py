@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
+from tracezip.cli._client import FILE, client_options
 from tracezip.cli._options import Command, level_options
 from tracezip.cli._units import period, size
 from tracezip.relay.limits import AGENT_ADDRESS, AGENT_GRPC_ADDRESS, DRAIN_SECONDS, GATEWAY_ADDRESS
 
 _FSYNC = ("always", "close", "never")
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _ADDRESS = "HOST:PORT"
 
@@ -33,16 +33,10 @@ def _all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
     return decorate
 
 
-_client_options = _all_of(
-    _option("--header", "headers", metavar="NAME=VALUE", multiple=True, help="Send this header with each request."),
-    _option("--to-token-file", metavar="FILE", type=_FILE, help="Send the bearer token in FILE with each request."),
-    _option("--to-ca-file", metavar="FILE", type=_FILE, help="Trust the CAs in FILE (PEM), not the system's."),
-)
-
 _server_options = _all_of(
-    _option("--token-file", metavar="FILE", type=_FILE, help="Take only requests with the bearer token in FILE."),
-    _option("--tls-cert", metavar="FILE", type=_FILE, help="Speak TLS with the certificate chain in FILE (PEM)."),
-    _option("--tls-key", metavar="FILE", type=_FILE, help="The key of --tls-cert (PEM)."),
+    _option("--token-file", metavar="FILE", type=FILE, help="Take only requests with the bearer token in FILE."),
+    _option("--tls-cert", metavar="FILE", type=FILE, help="Speak TLS with the certificate chain in FILE (PEM)."),
+    _option("--tls-key", metavar="FILE", type=FILE, help="The key of --tls-cert (PEM)."),
     _option(
         "--drain-timeout",
         metavar="SECONDS",
@@ -70,7 +64,7 @@ def relay() -> None:
 @_option("--spool", metavar="DIR", type=_FOLDER, help="Keep what cannot be sent now in DIR; else in a temporary one.")
 @_option("--spool-size", metavar="SIZE", type=size, help="Keep at most SIZE there: 500K, 50M, 2G; else 512M.")
 @_option("--no-spool", is_flag=True, help="Keep nothing on disk.")
-@_client_options
+@client_options
 @level_options
 @_server_options
 def agent(**options: Any) -> None:
@@ -91,7 +85,7 @@ def agent(**options: Any) -> None:
 @_option("--archive-age", metavar="TIME", type=period, help="Begin a new archive after TIME: 15m, 1h, 1d.")
 @_option("--fsync", type=click.Choice(_FSYNC), default="close", help="When to sync archives to the disk.")
 @_option("--listen", metavar=_ADDRESS, default=GATEWAY_ADDRESS, help="Take streams and OTLP/HTTP there.")
-@_client_options
+@client_options
 @level_options
 @_server_options
 def gateway(**options: Any) -> None:

@@ -8,16 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracezip.cli._session import EXIT_BAD_INPUT, explained, name_of
+from tracezip.cli._client import client_of, token_in
+from tracezip.cli._session import EXIT_BAD_INPUT, explained
 from tracezip.errors import InputError
 from tracezip.limits import DEFAULT_LEVEL
 from tracezip.live.archives import RotatingArchives
-from tracezip.live.http import HttpClient
 from tracezip.live.limits import SPOOL_BYTES
 from tracezip.live.link import Link, LinkOptions
 from tracezip.live.otlp_http import PATH, OtlpSender
@@ -27,7 +26,6 @@ from tracezip.live.stats import Stats
 from tracezip.relay.agent import Agent
 from tracezip.relay.gateway import Gateway
 from tracezip.relay.intake import Service
-from tracezip.relay.limits import MAX_TOKEN_BYTES
 
 if TYPE_CHECKING:
     from tracezip.relay.server import ServerOptions
@@ -41,7 +39,7 @@ def run_agent(**options: Any) -> None:
         _check_packages()
         stats, to = Stats(), options["to"]
         server = _server(options, None if options["no_grpc"] or not _has_grpc() else options["grpc_listen"])
-        link = Link(to, _client(options), LinkOptions(level=options["level"] or DEFAULT_LEVEL), stats=stats)
+        link = Link(to, client_of(options), LinkOptions(level=options["level"] or DEFAULT_LEVEL), stats=stats)
         agent = Agent(link, None if options["no_spool"] else _spool(options, stats), stats)
     _run(agent, server, f"sending to {to}")
 
@@ -51,7 +49,7 @@ def run_gateway(**options: Any) -> None:
         _check_packages()
         to, archive = options["to"], options["archive"]
         server = _server(options, None)._replace(takes_streams=True)
-        sender = None if to is None else OtlpSender(to.rstrip("/").removesuffix(PATH) + PATH, _client(options))
+        sender = None if to is None else OtlpSender(to.rstrip("/").removesuffix(PATH) + PATH, client_of(options))
         gateway = Gateway(sender, None if archive is None else _archives(options), Stats())
     ways = [f"writing {archive}"] if archive else []
     ways += [f"sending to {to}"] if to else []
@@ -59,27 +57,6 @@ def run_gateway(**options: Any) -> None:
 
 
 # --- what a relay is made of ------------------------------------------------------------------------------------------
-
-
-def _client(options: dict[str, Any]) -> HttpClient:
-    headers = {}
-    for text in options["headers"]:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise InputError(f"--header {text!r} is no NAME=VALUE")
-        headers[name.strip()] = value.strip()
-    if options["to_token_file"] is not None:
-        headers["Authorization"] = f"Bearer {_token(options['to_token_file'])}"
-    ca_file = options["to_ca_file"]
-    return HttpClient(headers=headers, certificate=None if ca_file is None else str(ca_file))
-
-
-def _token(path: Path) -> str:
-    with open(path, "rb") as file:
-        token = file.read(MAX_TOKEN_BYTES + 1).strip()
-    if not token or len(token) > MAX_TOKEN_BYTES or not token.isascii() or len(token.split()) != 1:
-        raise InputError(f"{name_of(str(path))} holds no bearer token: one line of ASCII is needed, without spaces")
-    return token.decode()
 
 
 def _spool(options: dict[str, Any], stats: Stats) -> Spool:
@@ -120,7 +97,7 @@ def _server(options: dict[str, Any], grpc_address: str | None) -> ServerOptions:
     server = ServerOptions(
         http=parse_address(options["listen"]),
         grpc=None if grpc_address is None else parse_address(grpc_address),
-        token=None if options["token_file"] is None else _token(options["token_file"]),
+        token=None if options["token_file"] is None else token_in(options["token_file"]),
         certificate=options["tls_cert"],
         key=options["tls_key"],
         drain_timeout=options["drain_timeout"],

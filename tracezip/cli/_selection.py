@@ -193,7 +193,7 @@ def reading(session: Session, name: str) -> Iterator[tuple[Reader, Progress]]:
     """An archive to read, with a progress bar unless that would be in the way of the output."""
     import tracezip
 
-    wanted = session.shows_progress and not sys.stdout.isatty()
+    wanted = session.shows_progress and not (session.prints and sys.stdout.isatty())
     with (
         streams.open_input(name) as source,
         tracezip.open(source) as reader,

@@ -29,11 +29,13 @@ class RefusalError(Exception):
 class Session:
     """One run of a command over its files.
 
-    verbosity: -1 quiet (errors only), 0 summaries and progress on a terminal, 1 summaries always.
+    verbosity: -1 quiet (errors only), 0 summaries and progress on a terminal, 1 summaries always. prints: what it makes
+    may go to standard output.
     """
 
-    def __init__(self, program: str, verbosity: int = 0) -> None:
+    def __init__(self, program: str, verbosity: int = 0, *, prints: bool = True) -> None:
         self.program = program
+        self.prints = prints
         self.failed = False
         self.verbosity = verbosity
         on_terminal = sys.stderr.isatty()

@@ -25,6 +25,7 @@ from tracezip.cli._options import (
 )
 from tracezip.cli._progress import Progress
 from tracezip.cli._relay import relay
+from tracezip.cli._send import send
 from tracezip.cli._session import RefusalError, Session, human_bytes, name_of, run, shown, version_option
 from tracezip.cli._train import train
 from tracezip.cli.view import view
@@ -284,7 +285,7 @@ def _arrow(name: str, n_before: int | None, n_after: int, destination: str, rema
     return f"{shown(name)}: {before}{human_bytes(n_after)}{remark}, {target}"
 
 
-for archive_command in (merge, split, recover, train, view, relay):
+for archive_command in (merge, split, recover, train, view, relay, send):
     cli.add_command(archive_command)
 
 

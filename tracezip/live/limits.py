@@ -54,3 +54,10 @@ SEGMENT_BYTES = 4 << 20
 """A file of a spool is ended once it is so large."""
 MAX_OPEN_ARCHIVES = 64
 """At a time; the one not written to for longest is ended when there would be more."""
+
+# --- sending archives -------------------------------------------------------------------------------------------------
+
+REPLAY_REQUEST_SECONDS = 30.0
+"""For one request when an archive is sent: nobody waits for it, and a large one takes its time."""
+REPLAY_PATIENCE_SECONDS = 60.0
+"""For which such a message is sent again and again."""

@@ -23,6 +23,7 @@ LATER = (429, 502, 503, 504)
 """The statuses after which the same request is worth sending again."""
 
 _GZIP_LEVEL = 6
+_TOO_LARGE = b"request body too large"
 _HINTS = {
     401: "; check the token or the headers",
     403: "; check the token or the headers",
@@ -35,7 +36,7 @@ _HINTS = {
 class OtlpSender:
     """Sends OTLP protobuf messages to one URL, gzipped. Threads may share it.
 
-    A message of more than `max_bytes`, or one that the receiver calls too large (413), goes in halves, cut between
+    A message of more than `max_bytes`, or one that the receiver calls too large, goes in halves, cut between
     spans. If a later half is to be tried again, the next `send` of the message sends the earlier ones a second time.
     """
 
@@ -73,7 +74,7 @@ class OtlpSender:
                 raise TryLater(None, f"{shown(self._url)} took too long for a message in parts")
             body = gzip.compress(message, _GZIP_LEVEL, mtime=0) if self._compresses else message
             response = self._client.post(self._url, body, self._headers, seconds)
-            cut = halves(message) if response.status == 413 else None
+            cut = halves(message) if _is_too_large(response) else None
             if cut is None:
                 return outcome(response, self._url)
         return self._send_both(cut, until)
@@ -91,7 +92,12 @@ class OtlpSender:
             texts.append(delivered.message)
         if len(refused) == len(cut):
             raise refused[0]
-        return Delivered(n_rejected, "; ".join(text for text in texts if text))
+        return Delivered(n_rejected, "; ".join(dict.fromkeys(text for text in texts if text)))
+
+
+def _is_too_large(response: Response) -> bool:
+    """413, or what the Collector answers, with the words of Go's HTTP server."""
+    return response.status == 413 or (response.status == 400 and _TOO_LARGE in response.body)
 
 
 def outcome(response: Response, url: str) -> Delivered:

@@ -1,0 +1,105 @@
+"""Programs in Go and JavaScript that tests run, made when they are first needed and then kept in the user's cache.
+
+python -m tests.programs FOLDER...    makes those of these folders of tests/ and says where they are
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+_TESTS = Path(__file__).resolve().parent
+_BUILD_SECONDS = 1500  # the Collector has 150 modules to fetch and takes minutes on two processors
+_SOURCES = ("*.go", "go.mod", "go.sum", "*.js", "package.json", "package-lock.json")
+
+
+class BuildError(Exception):
+    """A program could not be made; the message is one line."""
+
+
+def build(folder: str) -> Path:
+    """The program of a folder of tests/, for its sources as they are."""
+    source = _TESTS / folder
+    sources = sorted(path for pattern in _SOURCES for path in source.glob(pattern))
+    program = _cache() / f"{folder.replace('/', '-')}-{_fingerprint(sources)}"
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = program.with_name(f"{program.name}.{os.getpid()}")  # two runs may build at a time
+        make: Callable[[list[Path], Path], None] = _go if (source / "go.mod").exists() else _node
+        make(sources, unfinished)
+        unfinished.replace(program)
+    return program
+
+
+def built_or_skipped(folder: str, variable: str) -> Path:
+    """The program; skips the test where it cannot be made, unless that variable says that it must be."""
+    try:
+        return build(folder)
+    except BuildError as problem:
+        if os.environ.get(variable) == "required":
+            pytest.fail(str(problem))
+        pytest.skip(str(problem))
+
+
+def _go(sources: list[Path], program: Path) -> None:
+    command = ["go", "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(program), "."]
+    _run(command, "Go 1.26 or newer", sources[0].parent, {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"})
+
+
+def _node(sources: list[Path], folder: Path) -> None:
+    """A folder of the sources and of the packages that they name."""
+    folder.mkdir()
+    for path in sources:
+        shutil.copy(path, folder)
+    try:
+        _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], "Node.js with npm", folder, {})
+    except BuildError:
+        shutil.rmtree(folder)
+        raise
+
+
+def _run(command: list[str], needed: str, folder: Path, environment: dict[str, str]) -> None:
+    if not shutil.which(command[0]):
+        raise BuildError(f"{needed} is not installed")
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=_BUILD_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"{' '.join(command[:2])} took more than {_BUILD_SECONDS} s") from None
+    if done.returncode:
+        said = " ".join(done.stderr.split())[-500:]
+        raise BuildError(f"{' '.join(command[:2])} failed in {folder}: {said}")
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tracezip"
+
+
+def _fingerprint(sources: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sources:
+        data = path.read_bytes()
+        digest.update(f"{path.name} {len(data)}\n".encode() + data)
+    return digest.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        try:
+            print(build(name))
+        except BuildError as problem:
+            sys.exit(str(problem))

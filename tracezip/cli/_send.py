@@ -1,0 +1,148 @@
+"""`tracezip send`: archives into a backend, over OTLP/HTTP."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracezip.cli._client import client_of, client_options
+from tracezip.cli._filters import expression_of, filter_options
+from tracezip.cli._options import Command, names_of, new_session, talk_options
+from tracezip.cli._selection import Selection, for_each_message
+from tracezip.cli._session import RefusalError, Session, explained, human_bytes, shown
+from tracezip.cli._units import period, size
+from tracezip.errors import InputError, TracezipError
+
+if TYPE_CHECKING:
+    from tracezip.live.replay import Replay, Report
+
+_GRPC_PORT = 4317
+_SPEED_HELP = (
+    "1x: with the time that lay between the messages; 10x: ten times as fast; max, the default: as fast as the backend "
+    "takes them."
+)
+_WHOLE_HELP = "Whole traces with a matching span, or only the spans that match (the default)."
+
+
+def _speed(_context: click.Context, _option: click.Parameter, text: str) -> float | None:
+    """10x -> 10.0, max -> None."""
+    if text == "max":
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)x", text)
+    if match is None or not float(match[1]):
+        raise click.BadParameter(f"{text!r} is neither a speed, as 1x and 10x are, nor max.")
+    return float(match[1])
+
+
+def _sending_options(command: Command) -> Command:
+    gzip = click.Choice(["gzip", "none"])
+    options = (
+        click.option("--to", "url", metavar="URL", required=True, help="The backend, as http://collector:4318."),
+        click.option("--speed", metavar="SPEED", default="max", callback=_speed, help=_SPEED_HELP),
+        click.option("--compression", type=gzip, default="gzip", help="Of requests; gzip is the default."),
+        click.option(
+            "--max-bytes", metavar="SIZE", type=size, help="Of a request's OTLP; the default is just below 20M."
+        ),
+        click.option(
+            "--retry-for", metavar="TIME", type=period, help="How long a message is sent again; 1m by default."
+        ),
+        click.option("--head", type=click.IntRange(0), metavar="N", help="Only the first N traces."),
+        click.option("--whole/--matching", default=False, help=_WHOLE_HELP),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@_sending_options
+@client_options
+@filter_options
+@talk_options
+def send(files: tuple[str, ...], head: int | None, whole: bool, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Send each FILE to a backend that takes OTLP/HTTP: a Collector, Jaeger, Tempo and most others.
+
+    Messages go one after the other in the order of the FILEs, as they are: no time, no id, no attribute is changed.
+    /v1/traces is put behind the URL unless it ends so. A message that is too large for the backend is cut between its
+    spans. What the backend cannot take now is sent again; if the connection breaks before it has answered, it may have
+    a message twice. With --speed a message is sent as long after the first one as between the ends of their last spans.
+
+    Options that say which spans are those of tracezip-cat, whose --help says more.
+
+    Exit status: 0 all spans were taken, 1 some were not or some FILE is bad (which is said on standard error), 2 usage.
+    """
+    session = new_session(quiet, verbose, prints=False)
+    names = names_of(files)
+    selection = Selection(expression_of(options), whole, head)
+    replay = _replay(session, names, options.pop("speed"), options)
+    began = time.monotonic()
+    try:
+        for message in _messages(session, names, selection):
+            replay.send(message)
+    except TracezipError as problem:  # of sending: those of reading are named where they happen
+        what = f"{explained(problem)}; the rest was not sent"
+        session.error(_shown_names(names), RefusalError(what))
+    _summarise(session, names, replay.report, time.monotonic() - began)
+    session.finish()
+
+
+def _messages(session: Session, names: tuple[str, ...], selection: Selection) -> Iterator[bytes]:
+    if selection.is_everything:
+        return for_each_message(session, names, _checked)
+    return selection.messages(session, names)
+
+
+def _checked(message: bytes) -> bytes:
+    """The message if it is OTLP, which the columns know ten times sooner than objects; raises InputError if not."""
+    from tracezip.columns import parse_columns
+
+    parse_columns(message)
+    return message
+
+
+def _replay(session: Session, names: tuple[str, ...], speed: float | None, options: dict[str, Any]) -> Replay:
+    from tracezip.live import limits
+    from tracezip.live.otlp_http import OtlpSender
+    from tracezip.live.replay import Pace, Replay
+
+    max_bytes = options["max_bytes"] or limits.MAX_OTLP_BYTES
+    how = {"compression": options["compression"], "max_bytes": max_bytes, "deadline": limits.REPLAY_REQUEST_SECONDS}
+    try:
+        sender = OtlpSender(_traces_url(options["url"]), client_of(options), **how)
+    except (InputError, OSError) as problem:
+        raise click.UsageError(explained(problem)) from None
+    return Replay(
+        sender,
+        pace=None if speed is None else Pace(speed),
+        max_bytes=max_bytes,
+        patience=options["retry_for"] or limits.REPLAY_PATIENCE_SECONDS,
+        on_rejected=lambda why: session.error(_shown_names(names), RefusalError(f"spans were rejected: {why}")),
+    )
+
+
+def _traces_url(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    from tracezip.live.http import check_url
+    from tracezip.live.otlp_http import PATH
+
+    url = check_url(url)
+    if urlsplit(url).port == _GRPC_PORT:
+        raise InputError(f"{url!r} has the port of OTLP over gRPC, and this sends OTLP over HTTP, mostly at port 4318")
+    return url.removesuffix(PATH) + PATH
+
+
+def _shown_names(names: tuple[str, ...]) -> str:
+    return " or ".join(names)
+
+
+def _summarise(session: Session, names: tuple[str, ...], report: Report, seconds: float) -> None:
+    session.note(
+        f"{', '.join(map(shown, names))}: {report.n_spans:,} spans sent in {report.n_messages:,} messages, "
+        f"{human_bytes(report.n_bytes)}, {seconds:.1f} s; {report.n_rejected:,} spans rejected"
+    )

@@ -1,0 +1,150 @@
+"""Sends recorded messages to a receiver again, at full speed or with the time that lay between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from tracezip._backend import count_spans
+from tracezip.errors import InputError
+from tracezip.live.cutting import halves
+from tracezip.live.errors import Delivered, Refused, TryLater, Unreachable
+from tracezip.live.limits import MAX_OTLP_BYTES, REPLAY_PATIENCE_SECONDS
+from tracezip.live.retry import Backoff
+
+_MAX_REFUSALS = 3
+"""Messages that are refused before any was taken: then the receiver takes none."""
+
+
+class Sender(Protocol):
+    """What `otlp_http.OtlpSender` does."""
+
+    def send(self, message: bytes) -> Delivered: ...
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the messages so far."""
+
+    n_messages: int = 0
+    """That the receiver took, of those that were replayed; those that are cut count once."""
+    n_spans: int = 0
+    """Of them, and not rejected."""
+    n_bytes: int = 0
+    n_rejected: int = 0
+    """Spans that the receiver does not want, and those of messages that it does not want."""
+
+
+class Pace:
+    """When a message is due: after the first one as long as between the ends of their last spans, divided by `speed`.
+
+    A message that is late already, or says no time, is due at once.
+    """
+
+    def __init__(self, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._speed = speed
+        self._clock = clock
+        self._first: tuple[int, float] | None = None
+
+    def seconds_until_due(self, message: bytes) -> float:
+        end_ns = last_end_ns(message)
+        if not end_ns:
+            return 0.0
+        if self._first is None:
+            self._first = end_ns, self._clock()
+        first_ns, began = self._first
+        return max(0.0, began + (end_ns - first_ns) / 1e9 / self._speed - self._clock())
+
+
+def last_end_ns(message: bytes) -> int:
+    """When the last span of a message ends; 0 if it does not say so."""
+    from tracezip.columns import parse_columns
+
+    try:
+        ends = parse_columns(message).end_time_unix_nano
+    except InputError:
+        return 0
+    return int(ends.max()) if len(ends) else 0
+
+
+class Replay:
+    """Sends one message after the other, each until the receiver has answered it.
+
+    patience: the seconds for which a message is sent again and again before the error is raised. on_rejected: gets what
+    the receiver says of spans that it does not want, each text once.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        pace: Pace | None = None,
+        max_bytes: int = MAX_OTLP_BYTES,
+        patience: float = REPLAY_PATIENCE_SECONDS,
+        on_rejected: Callable[[str], None],
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sender = sender
+        self._pace = pace
+        self._max_bytes = max_bytes
+        self._patience = patience
+        self._on_rejected = on_rejected
+        self._sleep = sleep
+        self._clock = clock
+        self._said: set[str] = set()
+        self._n_refused = 0
+        self.report = Report()
+
+    def send(self, message: bytes) -> None:
+        """Raises TryLater or Unreachable when patience is over, and Refused if the receiver takes nothing at all."""
+        if self._pace is not None:
+            self._sleep(self._pace.seconds_until_due(message))
+        n_rejected_before = self.report.n_rejected
+        taken = [self._piece(piece) for piece in self._pieces(message)]
+        self.report.n_messages += any(taken)
+        self.report.n_bytes += len(message)
+        self.report.n_spans += count_spans(message, 0) - (self.report.n_rejected - n_rejected_before)
+
+    def _pieces(self, message: bytes) -> Iterator[bytes]:
+        """Cut here and not by the sender, so that of a large message nothing that was taken is sent again."""
+        cut = halves(message) if len(message) > self._max_bytes else None
+        if cut is None:
+            yield message
+        else:
+            for half in cut:
+                yield from self._pieces(half)
+
+    def _piece(self, piece: bytes) -> bool:
+        """Whether it was taken."""
+        try:
+            delivered = self._delivered(piece)
+        except Refused as problem:
+            self._reject(count_spans(piece, 0), problem.why)
+            self._n_refused += 1
+            if self._n_refused >= _MAX_REFUSALS and not self.report.n_messages:
+                raise
+            return False
+        if delivered.rejected_spans:
+            self._reject(delivered.rejected_spans, delivered.message)
+        return True
+
+    def _delivered(self, piece: bytes) -> Delivered:
+        backoff = Backoff()
+        deadline = self._clock() + self._patience
+        while True:
+            try:
+                return self._sender.send(piece)
+            except (TryLater, Unreachable) as problem:
+                seconds = backoff.next(getattr(problem, "seconds", None))
+                if self._clock() + seconds > deadline:
+                    raise
+                self._sleep(seconds)
+
+    def _reject(self, n_spans: int, why: str) -> None:
+        self.report.n_rejected += n_spans
+        if why not in self._said:
+            self._said.add(why)
+            self._on_rejected(why)
