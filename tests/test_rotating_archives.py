@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archives import MESSAGES
+from archives import MESSAGES, archive, message
 
 import tracezip
 from tracezip.live import archives as module
@@ -136,6 +136,17 @@ def test_few_files_are_open_at_a_time(tmp_path: Path, clock: Clock, monkeypatch:
     }
 
 
+def test_a_flush_after_each_message_costs_little(tmp_path: Path) -> None:
+    messages = [message(number) for number in range(200)]
+    archives = RotatingArchives(tmp_path / "a.tzip")
+    for one in messages:
+        archives.write(one)
+        archives.flush()
+    archives.close()
+    assert contents(tmp_path) == {"a.tzip": messages}
+    assert (tmp_path / "a.tzip").stat().st_size < 0.7 * len(archive(messages))
+
+
 def test_files_say_of_themselves_what_was_asked(tmp_path: Path) -> None:
     archives = RotatingArchives(tmp_path / "a.tzip", facts={"host": "a1"})
     archives.write(MESSAGES[0])
@@ -229,7 +240,7 @@ def test_after_a_full_disk_the_next_message_goes_to_a_new_file(tmp_path: Path, m
 PROGRAM = """
 import os, signal, sys
 sys.path[:0] = {path!r}
-from archives import MESSAGES
+from archives import MESSAGES, archive, message
 from tracezip.live.archives import RotatingArchives
 archives = RotatingArchives({pattern!r})
 for index, message in enumerate(MESSAGES):

@@ -49,6 +49,8 @@ class StreamEncoder:
         self.header = pack_header(facts or {}, dictionary.id if dictionary else None)
         """The frame that stands before all others."""
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
+        if chained:
+            n_threads = 1  # no block can be begun before the one it builds on is done
         self._full = full_block(level, for_searches=for_searches)
         self._lanes = Lanes(
             lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads, sums_up=indexed
