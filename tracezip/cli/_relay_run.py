@@ -17,6 +17,7 @@ from tracezip.cli._session import EXIT_BAD_INPUT, explained
 from tracezip.errors import InputError
 from tracezip.limits import DEFAULT_LEVEL
 from tracezip.live.archives import RotatingArchives
+from tracezip.live.http import check_url, shown
 from tracezip.live.limits import SPOOL_BYTES
 from tracezip.live.link import Link, LinkOptions
 from tracezip.live.otlp_http import PATH, OtlpSender
@@ -41,7 +42,7 @@ def run_agent(**options: Any) -> None:
         server = _server(options, None if options["no_grpc"] or not _has_grpc() else options["grpc_listen"])
         link = Link(to, client_of(options), LinkOptions(level=options["level"] or DEFAULT_LEVEL), stats=stats)
         agent = Agent(link, None if options["no_spool"] else _spool(options, stats), stats)
-    _run(agent, server, f"sending to {to}")
+    _run(agent, server, f"sending to {shown(to)}")
 
 
 def run_gateway(**options: Any) -> None:
@@ -49,14 +50,19 @@ def run_gateway(**options: Any) -> None:
         _check_packages()
         to, archive = options["to"], options["archive"]
         server = _server(options, None)._replace(takes_streams=True)
-        sender = None if to is None else OtlpSender(to.rstrip("/").removesuffix(PATH) + PATH, client_of(options))
+        sender = None if to is None else _sender(options)
         gateway = Gateway(sender, None if archive is None else _archives(options), Stats())
     ways = [f"writing {archive}"] if archive else []
-    ways += [f"sending to {to}"] if to else []
+    ways += [f"sending to {shown(to)}"] if to else []
     _run(gateway, server, " and ".join(ways))
 
 
 # --- what a relay is made of ------------------------------------------------------------------------------------------
+
+
+def _sender(options: dict[str, Any]) -> OtlpSender:
+    url = check_url(options["to"]).removesuffix(PATH) + PATH
+    return OtlpSender(url, client_of(options), compression="none" if options["no_gzip"] else "gzip")
 
 
 def _spool(options: dict[str, Any], stats: Stats) -> Spool:
