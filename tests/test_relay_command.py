@@ -21,6 +21,7 @@ from relays import Backend, backend, post
 import tracezip
 from tracezip.cli import _relay_run
 from tracezip.cli.main import cli
+from tracezip.live.places import spool_folder
 
 pytest.importorskip("aiohttp")
 PROGRAM = [sys.executable, "-m", "tracezip.cli.main", "relay"]
@@ -256,3 +257,18 @@ def test_streams_and_grpc_go_over_tls(tmp_path: Path) -> None:
         assert agent.end(signal.SIGTERM) == 0
         assert gateway.end(signal.SIGTERM) == 0
     assert read((tmp_path / "a.tzip").read_bytes()) == (MESSAGES[:1], None)
+
+
+# --- the spool --------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_folder_the_spool_is_one_of_this_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    one, other = spool_folder("http://a:4318"), spool_folder("http://b:4318")
+    (top,) = tmp_path.iterdir()
+    assert one != other
+    assert one.parent == other.parent == top / "spool"
+    assert top.stat().st_mode & 0o777 == 0o700
+    top.chmod(0o777)
+    with pytest.raises(PermissionError, match="of this user alone"):
+        spool_folder("http://a:4318")
