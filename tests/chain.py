@@ -55,24 +55,23 @@ class Chain:
     file: Path
 
     def end(self) -> Spans:
-        """Ends all of it, from its beginning; gives the spans that the Collector wrote. All of them came as streams."""
-        n_spans_at_agent = metrics(self.agent.http)["tracezip_spans_total"]
-        streams = metrics(self.gateway.http)["tracezip_streams"]
+        """Ends all of it, from its beginning; gives the spans that the Collector wrote. All came as one stream."""
         self.agent.drain()
+        at_gateway = metrics(self.gateway.http)
         self.gateway.drain()
         self.backend.stop()
         arrived = spans_in(self.file)
-        assert streams == 1
-        assert n_spans_at_agent == arrived.total()
+        assert at_gateway["tracezip_streams"] == 1
+        assert at_gateway["tracezip_spans_total"] == arrived.total()
         return arrived
 
 
 @contextmanager
-def chain(folder: Path) -> Iterator[Chain]:
-    """With a backend that takes requests of 20,000 bytes only, so that larger messages are cut on the way."""
+def chain(folder: Path, max_bytes: int = 20_000) -> Iterator[Chain]:
+    """With a backend that takes requests of `max_bytes` only, so that larger messages are cut on the way."""
     file = folder / "arrived.jsonl"
     with ExitStack() as parts:
-        backend = parts.enter_context(collector(folder / "backend", to_file(file), max_request_body_size=20_000))
+        backend = parts.enter_context(collector(folder / "backend", to_file(file), max_request_body_size=max_bytes))
         gateway = parts.enter_context(relay(folder, "gateway", "--to", backend.http))
         spool = ["--spool", str(folder / "spool"), "--grpc-listen", "127.0.0.1:0"]
         agent = parts.enter_context(relay(folder, "agent", "--to", gateway.http, *spool))

@@ -1,4 +1,4 @@
-"""Services with OpenTelemetry's own SDKs and exporters, through agent and gateway: what they export is what arrives."""
+"""Services with OpenTelemetry's SDKs, through agent and gateway or to the gateway: what they export is what arrives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command_of(client: str, protocol: str) -> list[str]:
         return [str(built_or_skipped("clients/go", "clients"))]
     if client == "node":
         return ["node", str(built_or_skipped("clients/node", "clients") / "client.js")]
-    if find_spec(f"opentelemetry.exporter.otlp.proto.{protocol}") is None:
+    if protocol != "tracezip" and find_spec(f"opentelemetry.exporter.otlp.proto.{protocol}") is None:
         skip_or_fail("clients", f"opentelemetry-exporter-otlp-proto-{protocol} is not installed: pip install '.[test]'")
     return [sys.executable, str(CLIENTS / "python.py")]
 
@@ -53,6 +53,7 @@ def exported(client: str, protocol: str, endpoint: str, record: Path, compressio
         ("node", "grpc", "gzip"),
         ("python", "http", "gzip"),
         ("python", "grpc", ""),
+        ("python", "tracezip", ""),
     ],
 )
 def test_what_an_sdk_exports_arrives_span_for_span(
@@ -60,7 +61,7 @@ def test_what_an_sdk_exports_arrives_span_for_span(
 ) -> None:
     command_of(client, protocol)
     with chain(tmp_path) as ends:
-        endpoint = ends.agent.grpc if protocol == "grpc" else ends.agent.http
+        endpoint = {"grpc": ends.agent.grpc, "tracezip": ends.gateway.http}.get(protocol, ends.agent.http)
         sent = exported(client, protocol, endpoint, tmp_path / "exported", compression)
         assert sent.total() == N_SPANS
         assert all(any(f"kind: SPAN_KIND_{kind}" in span for span in sent) for kind in KINDS)
