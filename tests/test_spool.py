@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,32 @@ def test_a_segment_that_cannot_be_read_is_put_aside(tmp_path: Path, monkeypatch:
     again = Spool(tmp_path)
     assert again.peek() is None
     again.close()
+
+
+def test_an_error_that_passes_costs_nothing(spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OftenFails(module.Reader):
+        n_good = 0
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            if OftenFails.n_good < 0:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            super().__init__(*args, **options)
+
+        def __next__(self) -> bytes:
+            OftenFails.n_good -= 1
+            if OftenFails.n_good < 0:
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+            return super().__next__()
+
+    monkeypatch.setattr(module, "Reader", OftenFails)
+    fill(spool, MESSAGES[:4])
+    found: list[bytes] = []
+    for n_good in range(12):
+        OftenFails.n_good = n_good
+        with suppress(OSError):
+            found += drain(spool, 1)
+    assert found == MESSAGES[:4]
+    assert spool.peek() is None
 
 
 def test_a_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -31,6 +32,8 @@ _FOLDER = re.compile(r"\d{20}-\d+")
 _LOCK = "lock"
 _SEGMENT, _CURSOR, _UNREADABLE = ".tzip", ".done", ".unreadable"
 _CURSOR_BYTES = 8
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR}
+"""Errors that say nothing of the file."""
 _OVERHEAD_BYTES = 1024
 """More than the message itself that an append takes at most: a header, and the frames of what cannot be compressed."""
 
@@ -180,7 +183,7 @@ class Spool:
                 self._recount()
 
     def peek(self) -> Entry | None:
-        """The first message; the same one until it is done."""
+        """The first message; the same one until it is done. Raises OSError if that is likely to pass."""
         with self._lock:
             while self._head is None and self._segments and not self._is_closed:
                 self._read()
@@ -198,7 +201,8 @@ class Spool:
             except OSError as error:
                 text = f"cannot write {entry.segment.cursor}, after a restart batches may be sent twice: {error}"
                 self._complaints.complain("cursor", text)
-            self._read()
+            with suppress(OSError):  # the next peek meets it again
+                self._read()
             self._recount()
 
     def close(self) -> None:
@@ -284,12 +288,11 @@ class Spool:
                 for _ in range(segment.n_done):
                     next(self._reader, None)
             message = next(self._reader, None)
-        except (OSError, TracezipError) as error:
-            self._complaints.complain("unreadable", f"{segment.path} is put aside: {error}")
-            self.stats.add(spool_damages=1)
-            with suppress(OSError):
-                segment.path.rename(segment.path.with_suffix(_UNREADABLE))
-            self._end_first()
+        except BaseException as error:
+            self._close_reader()
+            if not isinstance(error, OSError | TracezipError) or getattr(error, "errno", None) in _PASSING:
+                raise
+            self._put_aside(segment, error)
             return
         if message is not None:
             ticket = Ticket(segment.folder.name, segment.number, segment.n_done)
@@ -297,6 +300,13 @@ class Spool:
         else:
             self._count_damages(segment, self._reader)
             self._end_first()
+
+    def _put_aside(self, segment: _Segment, error: Exception) -> None:
+        self._complaints.complain("unreadable", f"{segment.path} is put aside: {error}")
+        self.stats.add(spool_damages=1)
+        with suppress(OSError):
+            segment.path.rename(segment.path.with_suffix(_UNREADABLE))
+        self._end_first()
 
     def _count_damages(self, segment: _Segment, reader: Reader) -> None:
         damages = [damage for damage in reader.damages if damage.n_bytes]
