@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from archives import message
 
+from tracezip.live import segments as segments_module
 from tracezip.live import spool as module
 from tracezip.live.errors import SpoolFull
 from tracezip.live.spool import Spool
@@ -169,6 +170,7 @@ import os, signal, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from archives import message
+from tracezip.live import segments as segments_module
 from tracezip.live import spool as module
 module.SEGMENT_BYTES = {segment_bytes}
 spool = module.Spool({folder!r})
@@ -362,7 +364,8 @@ def test_fsync_is_called_as_often_as_was_asked(
 ) -> None:
     synced: list[int] = []
     monkeypatch.setattr(module.os, "fsync", synced.append)
-    monkeypatch.setattr(module, "sync_folder", lambda _: None)
+    for one in (module, segments_module):
+        monkeypatch.setattr(one, "sync_folder", lambda _: None)
     spool = Spool(tmp_path, fsync=fsync)
     fill(spool, MESSAGES[:2])
     spool.close()
