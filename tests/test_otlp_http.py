@@ -390,6 +390,15 @@ def test_certificates_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> No
             HttpClient(**options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "header", [("na me", "x"), ("", "x"), ("name", "two\nlines"), ("name", "\u20ac"), ("name", "\0")]
+)
+def test_a_header_that_cannot_be_sent_is_told_at_once(header: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="cannot be sent") as caught:
+        HttpClient(headers=dict([header]))
+    assert header[1] not in str(caught.value) or header[1] == "x"
+
+
 def test_the_program_says_who_it_is_unless_it_is_told_otherwise() -> None:
     with serving(lambda request: Reply(200)) as web:
         HttpClient().post(web.url, b"")
