@@ -390,13 +390,11 @@ def test_certificates_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> No
             HttpClient(**options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "header", [("na me", "x"), ("", "x"), ("name", "two\nlines"), ("name", "\u20ac"), ("name", "\0")]
-)
-def test_a_header_that_cannot_be_sent_is_told_at_once(header: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("name", "value"), [("a b", "?"), ("", "?"), ("a", "?\n?"), ("a", "?\u20ac"), ("a", "?\0")])
+def test_a_header_that_cannot_be_sent_is_told_at_once_without_its_value(name: str, value: str) -> None:
     with pytest.raises(InputError, match="cannot be sent") as caught:
-        HttpClient(headers=dict([header]))
-    assert header[1] not in str(caught.value) or header[1] == "x"
+        HttpClient(headers={name: value})
+    assert "?" not in str(caught.value)
 
 
 def test_the_program_says_who_it_is_unless_it_is_told_otherwise() -> None:
