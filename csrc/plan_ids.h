@@ -248,8 +248,9 @@ static void plan_ids(State *s, IdDesk *d, Plan *p) {
     s->own_from.n = s->parent_from.n = s->trace_from.n = d->used.n = p->generators.n = 0;
     d->own.n = d->parent.n = d->trace.n = d->n_described = 0;
     number_resources(s, d);
-    for (size_t first = 0; first < n; first += STRETCH)
-        find_stretch(s, d, first, n - first < STRETCH ? n - first : STRETCH);
+    size_t stretch = STRETCH >> d->finder.halvings;
+    for (size_t first = 0; first < n; first += stretch)
+        find_stretch(s, d, first, n - first < stretch ? n - first : stretch);
     if (!d->candidates.n)
         return;
     plan_definitions(s, d, p);

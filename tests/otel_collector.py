@@ -68,7 +68,7 @@ class Collector:
 @contextmanager
 def collector(folder: Path, exporters: dict[str, Any], **receiver: Any) -> Iterator[Collector]:
     """One whose traces go to these exporters. `receiver`: settings of its OTLP receiver over HTTP."""
-    program = built_or_skipped("collector", "TRACEZIP_COLLECTOR")
+    program = built_or_skipped("collector", "collector")
     folder.mkdir(parents=True, exist_ok=True)
     config, log = folder / "collector.json", folder / "collector.log"
     anywhere = {"endpoint": "127.0.0.1:0"}

@@ -1,6 +1,6 @@
-"""Programs in Go and JavaScript that tests run, made when they are first needed and then kept in the user's cache.
+"""Programs in Go and JavaScript that tests run. Made once by `make collector clients`, and kept in the user's cache.
 
-python -m tests.programs FOLDER...    makes those of these folders of tests/ and says where they are
+python -m tests.programs FOLDER...    makes those of these folders of tests/, if need be, and says where they are
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -26,26 +26,36 @@ class BuildError(Exception):
 
 def build(folder: str) -> Path:
     """The program of a folder of tests/, for its sources as they are."""
-    source = _TESTS / folder
-    sources = sorted(path for pattern in _SOURCES for path in source.glob(pattern))
-    program = _cache() / f"{folder.replace('/', '-')}-{_fingerprint(sources)}"
+    program = _place(folder)
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
         unfinished = program.with_name(f"{program.name}.{os.getpid()}")  # two runs may build at a time
-        make: Callable[[list[Path], Path], None] = _go if (source / "go.mod").exists() else _node
-        make(sources, unfinished)
+        make = _go if (_TESTS / folder / "go.mod").exists() else _node
+        make(_sources(folder), unfinished)
         unfinished.replace(program)
     return program
 
 
-def built_or_skipped(folder: str, variable: str) -> Path:
-    """The program; skips the test where it cannot be made, unless that variable says that it must be."""
-    try:
-        return build(folder)
-    except BuildError as problem:
-        if os.environ.get(variable) == "required":
-            pytest.fail(str(problem))
-        pytest.skip(str(problem))
+def built_or_skipped(folder: str, target: str) -> Path:
+    """The program that `make target` builds; skips the test where it was not, unless TRACEZIP_TARGET is `required`."""
+    program = _place(folder)
+    if not program.exists():
+        skip_or_fail(target, f"tests/{folder} is not built as it is now: make {target}, which needs a network")
+    return program
+
+
+def skip_or_fail(target: str, reason: str) -> NoReturn:
+    if os.environ.get(f"TRACEZIP_{target.upper()}") == "required":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _place(folder: str) -> Path:
+    return _cache() / f"{folder.replace('/', '-')}-{_fingerprint(_sources(folder))}"
+
+
+def _sources(folder: str) -> list[Path]:
+    return sorted(path for pattern in _SOURCES for path in (_TESTS / folder).glob(pattern))
 
 
 def _go(sources: list[Path], program: Path) -> None:

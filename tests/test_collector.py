@@ -2,31 +2,83 @@
 
 from __future__ import annotations
 
-import gzip
-import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import tracezip
 from benchmarks.data import SAMPLES, read_file
+from tests.chain import chain, relay
 from tests.full_trace import full_trace
-from tests.otel_collector import collector, same, spans_in, spans_of, to_file
+from tests.otel_collector import Spans, collector, over_grpc, over_http, same, spans_in, spans_of, to_file
+from tracezip.live.http import HttpClient
+from tracezip.live.otlp_http import OtlpSender
 
 MESSAGES = [*read_file(SAMPLES / "astronomy.otlp").messages, full_trace().SerializeToString()]
 
 
-def post(url: str, message: bytes) -> None:
-    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
-    request = urllib.request.Request(f"{url}/v1/traces", gzip.compress(message, 1), headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        assert answer.status == 200
+def post_all(url: str) -> Spans:
+    """Posts what there is as OTLP; returns what must arrive."""
+    sender = OtlpSender(f"{url}/v1/traces", HttpClient(), deadline=30)
+    for message in MESSAGES:
+        assert sender.send(message).rejected_spans == 0
+    return spans_of(MESSAGES)
 
 
 @pytest.mark.parametrize("settings", [{}, {"format": "proto"}, {"format": "proto", "compression": "zstd"}])
-def test_the_files_of_the_collector_are_read_span_for_span(tmp_path: Path, settings: dict[str, str]) -> None:
+def test_its_files_are_read_span_for_span(tmp_path: Path, settings: dict[str, str]) -> None:
     written = tmp_path / "traces"
     with collector(tmp_path, to_file(written, **settings)) as receiver:
-        for message in MESSAGES:
-            post(receiver.http, message)
+        sent = post_all(receiver.http)
         receiver.stop()
-        assert same(spans_in(written), spans_of(MESSAGES))
+    assert same(spans_in(written), sent)
+
+
+def test_behind_the_gateway_it_gets_what_came_as_a_stream(tmp_path: Path) -> None:
+    with chain(tmp_path) as ends:
+        sent = post_all(ends.agent.http)
+        assert same(ends.end(), sent)
+
+
+def test_behind_the_gateway_it_gets_what_came_as_otlp(tmp_path: Path) -> None:
+    arrived, archive = tmp_path / "arrived.jsonl", tmp_path / "traces.tzip"
+    with (
+        collector(tmp_path, to_file(arrived)) as backend,
+        relay(tmp_path, "gateway", "--to", backend.http, "--archive", str(archive)) as gateway,
+    ):
+        sent = post_all(gateway.http)
+        gateway.drain()
+        backend.stop()
+    assert same(spans_in(arrived), sent)
+    with tracezip.open(archive) as reader:
+        assert list(reader) == MESSAGES
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd", "deflate"])
+def test_before_the_agent_it_sends_over_http(tmp_path: Path, compression: str) -> None:
+    with chain(tmp_path) as ends:
+        sent = forwarded(tmp_path / "sender", over_http(ends.agent.http, compression))
+        assert same(ends.end(), sent)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_before_the_agent_it_sends_over_grpc(tmp_path: Path, compression: str) -> None:
+    with chain(tmp_path) as ends:
+        sent = forwarded(tmp_path / "sender", over_grpc(ends.agent.grpc, compression))
+        assert same(ends.end(), sent)
+
+
+def test_before_the_agent_it_sends_json(tmp_path: Path) -> None:
+    json = over_http("")["otlp_http"] | {"encoding": "json"}
+    with chain(tmp_path) as ends:
+        sent = forwarded(tmp_path / "sender", {"otlp_http": json | {"endpoint": ends.agent.http}})
+        assert same(ends.end(), sent)
+
+
+def forwarded(folder: Path, exporter: dict[str, Any]) -> Spans:
+    """What was posted to a Collector that has nothing but this exporter, and so answers when that has."""
+    with collector(folder, exporter) as sender:
+        sent = post_all(sender.http)
+        sender.stop()
+    return sent

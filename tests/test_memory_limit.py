@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import io
 import random
 from collections.abc import Iterator
 
@@ -113,6 +114,25 @@ def test_both_ends_of_a_long_stream_stay_below_the_limit(limit: str, level: int)
         assert compressor.memory < most
         assert decompressor.memory < most
     assert n_bytes > 2 * most
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_archive_is_written_below_the_limit(threads: int) -> None:
+    limit = LIMIT * (1 if threads == 1 else threads + 1)
+    stream = StreamEncoder(3, 2, indexed=True, threads=threads, memory_limit=limit)
+    messages = list(long_stream(100))
+    frames = [stream.header]
+    for data in messages:
+        frames += stream.add(data)
+        assert stream.memory < limit
+    frames.append(stream.end())
+    stream.close()
+    assert list(tracezip.open(io.BytesIO(b"".join(frames)))) == messages
+    file = io.BytesIO()
+    with tracezip.open(file, "wb", threads=threads, memory_limit=limit) as writer:
+        for data in messages:
+            writer.write(data)
+    assert list(tracezip.open(io.BytesIO(file.getvalue()))) == messages
 
 
 def test_a_process_that_draws_its_ids_from_a_generator_does_not_lift_the_memory_over_the_limit() -> None:

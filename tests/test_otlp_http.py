@@ -390,6 +390,13 @@ def test_certificates_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> No
             HttpClient(**options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("name", "value"), [("a b", "?"), ("", "?"), ("a", "?\n?"), ("a", "?\u20ac"), ("a", "?\0")])
+def test_a_header_that_cannot_be_sent_is_told_at_once_without_its_value(name: str, value: str) -> None:
+    with pytest.raises(InputError, match="cannot be sent") as caught:
+        HttpClient(headers={name: value})
+    assert "?" not in str(caught.value)
+
+
 def test_the_program_says_who_it_is_unless_it_is_told_otherwise() -> None:
     with serving(lambda request: Reply(200)) as web:
         HttpClient().post(web.url, b"")

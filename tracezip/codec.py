@@ -83,6 +83,7 @@ def open(
     metadata: Mapping[str, Any] | None = None,
     threads: int = 1,
     dictionary: Dictionary | None = None,
+    memory_limit: int | str | None = None,
 ) -> Writer: ...
 
 
@@ -97,15 +98,17 @@ def open(
     max_output_size: int | None = None,
     skip_damage: bool = False,
     dictionary: Dictionary | None = None,
+    memory_limit: int | str | None = None,
 ) -> Reader | Writer:
     """An archive to read ("rb") or to write ("wb" anew, "xb" only if there is none, "ab" behind what is there).
 
     file: a path, or a binary file object, of which only `read`, or `write` and if it is there `flush`, is needed. "ab"
     of a file object writes a stream where it stands. For writing: `level` and `dictionary_threshold` as for `compress`;
     `metadata`, a small dict of plain values kept in the file; `threads`, how many blocks are compressed at a time (the
-    file is the same). For reading: `max_output_size` in bytes (None: no limit); `skip_damage` reads on behind damaged
-    parts. For both: `dictionary`, of `train_dictionary`, which makes a difference to small files only. Raises
-    TracezipError, and OSError as it comes from the file.
+    file is the same, if there is no limit of memory); `memory_limit`, bytes or text such as "10MB" that tree,
+    dictionaries and blocks stay below: the file becomes larger. For reading: `max_output_size` in bytes (None: no
+    limit); `skip_damage` reads on behind damaged parts. For both: `dictionary`, of `train_dictionary`, which makes a
+    difference to small files only. Raises TracezipError, and OSError as it comes from the file.
     """
     chosen = _MODES.get(mode)
     if chosen is None:
@@ -120,6 +123,7 @@ def open(
         metadata=metadata,
         threads=threads,
         dictionary=dictionary,
+        memory_limit=memory_limit,
     )
 
 

@@ -6,52 +6,55 @@ What it writes may depend on the limit, but not on the backend, nor on what mall
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from tracezip import limits
 from tracezip.layout import FullBlock, full_block
 from tracezip.options import checked_size
-
-_UNLIMITED = 1 << 62
+from tracezip.split import PartSize
 
 
 class MemoryPlan(NamedTuple):
     """Sizes in bytes."""
 
     full: FullBlock
-    group_weight: int
-    """A restart group that weighs more ends,"""
-    expected_weight: int
+    part: PartSize
+    group_weight: int | None = None
+    """A restart group that weighs more ends, None: none does;"""
+    expected_weight: int = 0
     """and one that would if the next part weighed so many times its bytes."""
-    part_bytes: int
-    """A message larger than this is cut, where it can be, into parts of at most this size."""
-    span_bytes: int
-    """A part that cannot be cut further may be so large."""
-    zstd_input: int | None
+    zstd_input: int | None = None
     """zstd is set up for sections of this size; None: of any."""
-    halvings: int
+    halvings: int = 0
     """Of the tables for finding generators of ids."""
 
-    @property
-    def is_limited(self) -> bool:
-        return self.group_weight != _UNLIMITED
 
+def memory_plan(
+    limit: int | str | None, level: int, *, chained: bool, n_threads: int = 1, for_searches: bool = False
+) -> MemoryPlan:
+    """For a limit as callers give it: bytes, text such as "10MB", or None. Raises InputError.
 
-def memory_plan(limit: int | str | None, level: int, *, for_searches: bool = False) -> MemoryPlan:
-    """For a limit as callers give it: bytes, text such as "10MB", or None. Raises InputError."""
-    full = full_block(level, for_searches=for_searches)
+    chained: blocks of a restart group build on each other; else each is a group, and had better be large.
+    """
     if limit is None:
-        return MemoryPlan(full, _UNLIMITED, 0, limits.PART_BYTES, limits.MAX_PART_BYTES, None, 0)
-    n_bytes = checked_size("memory_limit", limit, limits.MIN_MEMORY_LIMIT, limits.MAX_MEMORY_LIMIT)
+        return _unlimited(level, for_searches)
+    full = full_block(level, for_searches=for_searches)
+    n_blocks = n_threads + (n_threads > 1)
+    n_bytes = checked_size("memory_limit", limit, n_blocks * limits.MIN_MEMORY_LIMIT, limits.MAX_MEMORY_LIMIT)
+    n_bytes //= n_blocks
     part_bytes = min(n_bytes // 16, limits.PART_BYTES)
+    block_bytes = part_bytes if chained else n_bytes // 4
     return MemoryPlan(
-        FullBlock(
-            min(full.n_spans, n_bytes // 2000), min(full.n_bytes, part_bytes), min(full.n_rows, n_bytes // 500)
-        ),
-        group_weight=n_bytes * 7 // 10 - 600_000,
+        FullBlock(min(full.n_spans, n_bytes // 1000), min(full.n_bytes, block_bytes), min(full.n_rows, n_bytes // 500)),
+        PartSize(part_bytes, min(4 * part_bytes, limits.MAX_PART_BYTES)),
+        group_weight=n_bytes * 13 // 20 - 600_000,
         expected_weight=2,
-        part_bytes=part_bytes,
-        span_bytes=min(4 * part_bytes, limits.MAX_PART_BYTES),
         zstd_input=1 << min(max((n_bytes // 128).bit_length() - 1, 14), 17),
         halvings=max(7 - (n_bytes // 1_000_000 + 1).bit_length(), 0),
     )
+
+
+@functools.cache
+def _unlimited(level: int, for_searches: bool) -> MemoryPlan:
+    return MemoryPlan(full_block(level, for_searches=for_searches), PartSize())

@@ -1,7 +1,8 @@
-"""A service with OpenTelemetry's SDK for Python and its own OTLP exporter: it makes spans of every kind, sends them
-where OTEL_EXPORTER_OTLP_ENDPOINT says, and records what the exporter was given as [4-byte big-endian length][OTLP].
+"""A service with OpenTelemetry's SDK for Python and its own OTLP exporter, or tracezip's: it makes spans of every kind,
+sends them where OTEL_EXPORTER_OTLP_ENDPOINT says, and records what the exporter was given as
+[4-byte big-endian length][OTLP].
 
-python.py http|grpc RECORD
+python.py http|grpc|tracezip RECORD
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import importlib
 import os
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.exporter.otlp.proto.common import trace_encoder
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -35,13 +36,14 @@ N_TRACES = 20
 class Recorder(SpanExporter):
     """Writes each batch down before the exporter gets it, and ends the process if one fails."""
 
-    def __init__(self, exporter: SpanExporter, path: str) -> None:
+    def __init__(self, exporter: SpanExporter, encode: Callable[[Sequence[ReadableSpan]], bytes], path: str) -> None:
         self.exporter = exporter
+        self.encode = encode
         self.path = path
         self.failed = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        message = encode_spans(spans).SerializeToString()
+        message = self.encode(spans)
         with open(self.path, "ab") as file:
             file.write(struct.pack(">I", len(message)) + message)
         result = self.exporter.export(spans)
@@ -78,9 +80,23 @@ def make_trace(tracer: Tracer, number: int) -> None:
     server.end()
 
 
-def main(protocol: str, path: str) -> None:
+def encode_as_stock(spans: Sequence[ReadableSpan]) -> bytes:
+    return trace_encoder.encode_spans(spans).SerializeToString()
+
+
+def recorder_of(protocol: str, path: str) -> Recorder:
+    """tracezip's encoder knows more of a span than the stock one: the state in links, and all flags."""
+    if protocol == "tracezip":
+        from tracezip import TracezipExporter
+        from tracezip.convert.sdk import encode_spans
+
+        return Recorder(TracezipExporter(), encode_spans, path)
     exporters = importlib.import_module(f"opentelemetry.exporter.otlp.proto.{protocol}.trace_exporter")
-    recorder = Recorder(exporters.OTLPSpanExporter(), path)
+    return Recorder(exporters.OTLPSpanExporter(), encode_as_stock, path)
+
+
+def main(protocol: str, path: str) -> None:
+    recorder = recorder_of(protocol, path)
     resource = Resource.create({"service.name": "python-client", "process.pid": os.getpid()})
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(recorder))

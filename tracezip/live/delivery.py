@@ -302,7 +302,11 @@ class Delivery:
 
     def _send_spooled(self) -> None:
         assert self._spool is not None
-        entry = self._spool.peek()
+        try:
+            entry = self._spool.peek()
+        except OSError as error:
+            self._complaints.complain("spool_read", f"the spool cannot be read now: {error}")
+            entry = None
         if entry is None:
             if self._spool.n_messages:
                 self._pause(None)

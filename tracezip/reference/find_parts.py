@@ -35,6 +35,7 @@ class Sizes:
     """Of a finder whose tables are halved so often."""
 
     def __init__(self, halvings: int) -> None:
+        self.halvings = halvings
         self.entered_most, self.entered_full, self.entered_kept = (n >> halvings for n in (1 << 18, 3 << 16, 1 << 17))
         """Ids in the table; with which it is time to begin anew; and that are kept then."""
         self.mt_most = max(5120 >> halvings, 2 * MT_LEAST)

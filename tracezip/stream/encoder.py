@@ -24,7 +24,7 @@ from tracezip.lanes import Lanes
 from tracezip.layout import Layout
 from tracezip.memory import memory_plan
 from tracezip.options import checked_option
-from tracezip.split import Part, PartSize, cut, split
+from tracezip.split import Part, cut, split
 
 if TYPE_CHECKING:
     from tracezip.dictionary import Dictionary
@@ -34,7 +34,7 @@ class StreamEncoder:
     """Messages in, frames out. `chained`: blocks of a group build on each other. `indexed`: see Layout.
 
     memory_limit: bytes, or text such as "10MB", that tree, dictionaries and buffers stay below; blocks and restart
-    groups are then smaller, and so are their readers. With threads it is that of each.
+    groups are then smaller, and so are their readers.
     """
 
     def __init__(
@@ -57,9 +57,10 @@ class StreamEncoder:
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
         if chained:
             n_threads = 1  # no block can be begun before the one it builds on is done
-        self._plan = plan = memory_plan(memory_limit, level, for_searches=for_searches)
+        self._plan = plan = memory_plan(
+            memory_limit, level, chained=chained, n_threads=n_threads, for_searches=for_searches
+        )
         self._full = plan.full
-        self._part_size = PartSize(plan.part_bytes, plan.span_bytes)
         self._lanes = Lanes(
             lambda other: _backend.Encoder(preset(), threshold, level, other, plan.halvings),
             lambda: ZstdStage(level, plan.zstd_input),
@@ -75,11 +76,17 @@ class StreamEncoder:
         self._hash = xxhash.xxh3_64()
         self._inside = False  # the next part goes on with a message
         self._block_begins_inside = False
-        self._new_group()
-        if self._encoder.weight > plan.group_weight // 2:
+        self._chain = self._n_group_spans = self._n_group_bytes = 0
+        if self._like:
+            self._encoder.reset(self._like)
+            self._check_room_for_dictionary()
+
+    def _check_room_for_dictionary(self) -> None:
+        weight = self._encoder.weight
+        if self._plan.group_weight is not None and weight > self._plan.group_weight // 2:
             raise InputError(
-                f"the dictionary takes {self._encoder.weight} bytes of memory, more than memory_limit leaves it: "
-                "raise memory_limit, or do without the dictionary",
+                f"the dictionary takes {weight} bytes of memory, more than memory_limit leaves it: raise memory_limit, "
+                "or do without the dictionary",
                 code="argument",
             )
 
@@ -103,7 +110,7 @@ class StreamEncoder:
             if self._is_full():
                 yield self._end_block()
         else:
-            for part in split(message, self._part_size):
+            for part in split(message, self._plan.part):
                 yield from self._add_with_room(part)
         self._totals.n_messages += 1
 
@@ -151,7 +158,7 @@ class StreamEncoder:
         To count them before takes a tenth of the time that compression takes: the bytes come from far each time.
         """
         n_bytes = len(message)
-        if n_bytes > self._part_size.most or self._overflows_block(n_bytes) or self._overflows_group(n_bytes):
+        if n_bytes > self._plan.part.most or self._overflows_block(n_bytes) or self._overflows_group(n_bytes):
             return False
         return self._add_part(Part(message), self._n_free_spans())
 
@@ -164,7 +171,7 @@ class StreamEncoder:
 
     def _outweighs_group(self, n_bytes: int) -> bool:
         """Would the group weigh too much with so many bytes more, as far as that can be known?"""
-        if not self._plan.is_limited or not self._chain:
+        if self._plan.group_weight is None or not self._chain:
             return False
         n_expected = self._plan.expected_weight * (self._n_bytes + n_bytes)
         return self._encoder.weight + n_expected > self._plan.group_weight
@@ -180,13 +187,13 @@ class StreamEncoder:
             yield self._end_block()
             self._new_group()
             if not self._add_part(part, sys.maxsize if part.is_counted else limits.MAX_GROUP_SPANS):
-                for smaller in cut(part, self._part_size):
+                for smaller in cut(part, self._plan.part):
                     yield from self._add_with_room(smaller)
         if self._is_full():
             yield self._end_block()
 
     def _new_group(self) -> None:
-        if self._plan.is_limited:
+        if self._plan.group_weight is not None:
             self._encoder.trim()
         self._encoder.reset(self._like)
         self._chain = self._n_group_spans = self._n_group_bytes = 0
