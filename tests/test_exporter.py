@@ -300,3 +300,24 @@ def test_a_change_of_the_level_begins_a_new_stream(made: Any) -> None:
         assert len(server.names()) == 15
         assert len(set(streams)) == 2
         assert streams[1] == streams[2]
+
+
+def test_the_default_spool_is_of_this_user_alone(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    exporter = tracezip.TracezipExporter(f"http://127.0.0.1:{free_port()}", batch_timeout=0)
+    assert exporter.export(made_spans(1)) is SUCCESS
+    exporter.shutdown(timeout_millis=0)
+    (folder,) = tmp_path.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_default_spool_that_others_may_write_to_is_not_used(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"tracezip-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    exporter = tracezip.TracezipExporter(f"http://127.0.0.1:{free_port()}", batch_timeout=0)
+    assert exporter.export(made_spans(1)) is FAILURE
+    exporter.shutdown(timeout_millis=0)
+    assert "others may write" in caplog.text
+    assert not list(folder.iterdir())

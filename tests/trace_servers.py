@@ -26,7 +26,7 @@ class TraceServer:
         """Path and headers of each."""
         self.is_busy = False
         """Everything is answered by 503."""
-        self.threads: set[str] = set()
+        self.is_closed = False
         self._arrived = threading.Condition()
         self._receiver = Receiver(self._deliver) if speaks_streams else None
         server = self
@@ -37,6 +37,9 @@ class TraceServer:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if server.is_closed:  # a connection outlives the server that took it
+                    self.close_connection = True
+                    return
                 server.requests.append((self.path, {name.title(): value for name, value in self.headers.items()}))
                 answer = server._answer(self.path, self.headers.get("Content-Encoding"), body)
                 text = json.dumps(answer.body).encode()
@@ -57,6 +60,7 @@ class TraceServer:
         self._thread.start()
 
     def close(self) -> None:
+        self.is_closed = True
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
