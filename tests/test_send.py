@@ -176,13 +176,16 @@ def test_a_refused_message_does_not_stop_the_others(backend: Backend, archive: P
     assert backend.messages == MESSAGES[1:]
 
 
-def test_a_backend_that_refuses_everything_is_not_asked_for_ever(backend: Backend, archive: Path) -> None:
-    backend.replies.extend([Reply(401)] * 100)
+@pytest.mark.parametrize(("status", "n_requests"), [(400, 3), (401, 1), (403, 1)])
+def test_a_backend_that_refuses_everything_is_not_asked_for_ever(
+    backend: Backend, archive: Path, status: int, n_requests: int
+) -> None:
+    backend.replies.extend([Reply(status)] * 100)
     result = run(archive, "--to", backend.web.url)
     assert result.exit_code == 1
-    assert "401" in result.stderr
+    assert str(status) in result.stderr
     assert "the rest was not sent" in result.stderr
-    assert len(backend.web.requests) == 3
+    assert len(backend.web.requests) == n_requests
 
 
 def test_nobody_there_is_an_error_after_the_time_given(archive: Path) -> None:

@@ -25,6 +25,12 @@ class TryLater(TracezipError):
         self.why = why
 
 
+class NotAllowed(TryLater):
+    """The receiver takes nothing from this sender until somebody mends its token: keep the message, tell the user."""
+
+    code = "not-allowed"
+
+
 class Refused(TracezipError):
     """The receiver will never take this message: drop it and count it."""
 

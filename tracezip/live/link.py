@@ -18,7 +18,6 @@ from tracezip.live.sending import SendingStream
 _log = logging.getLogger("tracezip.live")
 
 _HEADERS = {"Content-Type": protocol.CONTENT_TYPE}
-_NOT_ALLOWED = (401, 403)
 _TOO_LARGE = 413
 
 
@@ -155,7 +154,7 @@ class Link:
         """Whether this message must go as plain OTLP, and maybe those after it. Raises TryLater and Refused."""
         status = response.status
         knows = protocol.VERSION_HEADER in response.headers
-        if status in otlp_http.LATER or status in _NOT_ALLOWED:
+        if status in otlp_http.LATER or status in otlp_http.NOT_ALLOWED:
             outcome(response, url)
         if status == _TOO_LARGE:
             return True

@@ -10,7 +10,7 @@ from typing import Protocol
 from tracezip._backend import count_spans
 from tracezip.errors import InputError
 from tracezip.live.cutting import halves
-from tracezip.live.errors import Delivered, Refused, TryLater, Unreachable
+from tracezip.live.errors import Delivered, NotAllowed, Refused, TryLater, Unreachable
 from tracezip.live.limits import MAX_OTLP_BYTES, REPLAY_PATIENCE_SECONDS
 from tracezip.live.retry import Backoff
 
@@ -137,6 +137,8 @@ class Replay:
         while True:
             try:
                 return self._sender.send(piece)
+            except NotAllowed:
+                raise
             except (TryLater, Unreachable) as problem:
                 seconds = backoff.next(getattr(problem, "seconds", None))
                 if self._clock() + seconds > deadline:
