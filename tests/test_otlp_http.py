@@ -212,6 +212,7 @@ def test_waiting_grows_by_powers_of_two_to_half_a_minute() -> None:
 def test_what_the_server_asks_for_counts() -> None:
     backoff = Backoff(draw=lambda: 0.5)
     assert backoff.next(retry_after=7.5) == 7.5
+    assert backoff.next(retry_after=0) == limits.MIN_PAUSE_SECONDS
     assert backoff.next(retry_after=10**9) == limits.MAX_RETRY_AFTER_SECONDS
     assert backoff.next() == 4
 

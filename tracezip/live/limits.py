@@ -37,6 +37,8 @@ REQUEST_SECONDS = 10.0
 
 MIN_BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 30.0
+MIN_PAUSE_SECONDS = 0.1
+"""Before a message is sent again, also where the server says that it need not wait."""
 MAX_RETRY_AFTER_SECONDS = 600.0
 """What a server asks for is believed up to here."""
 

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from tracezip.live.limits import MAX_BACKOFF_SECONDS, MAX_RETRY_AFTER_SECONDS, MIN_BACKOFF_SECONDS
+from tracezip.live.limits import (
+    MAX_BACKOFF_SECONDS,
+    MAX_RETRY_AFTER_SECONDS,
+    MIN_BACKOFF_SECONDS,
+    MIN_PAUSE_SECONDS,
+)
 
 
 class Backoff:
@@ -26,11 +31,11 @@ class Backoff:
     def next(self, retry_after: float | None = None) -> float:
         """The seconds to wait after one more failure; `retry_after` is what the server asked for, if it did.
 
-        The server gets no less than it asked for, up to a limit.
+        The server gets no less than it asked for, up to a limit; one that asks for nothing gets a pause all the same.
         """
         seconds = self._seconds * (0.8 + 0.4 * self._draw())
         self._seconds = min(2 * self._seconds, MAX_BACKOFF_SECONDS)
-        return seconds if retry_after is None else min(max(retry_after, 0.0), MAX_RETRY_AFTER_SECONDS)
+        return seconds if retry_after is None else min(max(retry_after, MIN_PAUSE_SECONDS), MAX_RETRY_AFTER_SECONDS)
 
 
 def parse_retry_after(text: str | None, now: float | None = None) -> float | None:

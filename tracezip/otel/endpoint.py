@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
-import tempfile
 from pathlib import Path
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
@@ -17,6 +14,7 @@ from tracezip.live.errors import Delivered
 from tracezip.live.http import HttpClient
 from tracezip.live.limits import QUEUE_BYTES
 from tracezip.live.link import Link, LinkOptions
+from tracezip.live.places import spool_folder
 from tracezip.live.spool import Spool
 from tracezip.live.stats import Stats
 from tracezip.otel.config import Options, check_endpoint
@@ -91,7 +89,7 @@ def _spool(options: Options, stats: Stats, complaints: Complaints) -> Spool | No
     if not options.spool_max_bytes:
         return None
     try:
-        folder = Path(options.spool_dir) if options.spool_dir else _default_folder(str(options.endpoint))
+        folder = Path(options.spool_dir) if options.spool_dir else spool_folder(str(options.endpoint))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(f"this user may not make files in {folder}")
@@ -101,13 +99,3 @@ def _spool(options: Options, stats: Stats, complaints: Complaints) -> Spool | No
         complaints.complain("spool", f"there is no spool, spans are lost while the endpoint is away: {error}")
         return None
     return Spool(folder, max_bytes=options.spool_max_bytes, fsync=options.fsync, stats=stats)
-
-
-def _default_folder(endpoint: str) -> Path:
-    """Of this user and endpoint. Raises OSError if it is not, or may not be, this user's alone."""
-    base = Path(tempfile.gettempdir()) / f"tracezip-{os.getuid()}"
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = base.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise PermissionError(f"{base} was made by another user, or others may write to it; name a folder by spool_dir")
-    return base / "spool" / hashlib.sha256(endpoint.encode()).hexdigest()[:16]
