@@ -319,5 +319,5 @@ def test_a_default_spool_that_others_may_write_to_is_not_used(tmp_path: Path, mo
     exporter = tracezip.TracezipExporter(f"http://127.0.0.1:{free_port()}", batch_timeout=0)
     assert exporter.export(made_spans(1)) is FAILURE
     exporter.shutdown(timeout_millis=0)
-    assert "others may write" in caplog.text
+    assert "not a folder of this user alone" in caplog.text
     assert not list(folder.iterdir())

@@ -214,7 +214,7 @@ def test_what_the_server_asks_for_counts() -> None:
     assert backoff.next(retry_after=7.5) == 7.5
     assert backoff.next(retry_after=0) == limits.MIN_PAUSE_SECONDS
     assert backoff.next(retry_after=10**9) == limits.MAX_RETRY_AFTER_SECONDS
-    assert backoff.next() == 4
+    assert backoff.next() == 8
 
 
 NOW = 1_700_000_000
