@@ -16,7 +16,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 
 from benchmarks import __main__ as program
-from benchmarks import child, figures, fresh, growth, peak, peers, plots, report, single_traces, threads
+from benchmarks import child, edge, figures, fresh, growth, peak, peers, plots, report, single_traces, threads
 from benchmarks.codecs import BASELINE, CODECS, Codec
 from benchmarks.data import SAMPLES, TraceFile, read_file
 from benchmarks.measure import Measurement, NotExactError, measure_prepared
@@ -277,3 +277,14 @@ def test_batches_of_every_size_hold_all_spans() -> None:
     for unit in ("message", "512", "8192"):
         assert len(spans(peers.batches_of(SAMPLE, unit))) == SAMPLE.n_spans
     assert len(TraceFile("a", SAMPLE.messages).large_batches) == 1
+
+
+@pytest.mark.parametrize("source", ["otlp", "spans"])
+def test_edge_sends_below_a_limit_what_its_receiver_gets(source: str, tmp_path: Path) -> None:
+    batches, frames = tmp_path / "batches", tmp_path / "frames"
+    edge.write_frames(batches, iter(SAMPLE.batches[:2]))
+    sent = edge.send(source, "4MB", str(batches), str(frames))
+    assert 0 < sent.stored_bytes == frames.stat().st_size
+    assert 0 < sent.memory < 4_000_000
+    if source == "otlp":
+        assert 0 < edge.receive(str(frames), str(batches)).memory < 4_000_000

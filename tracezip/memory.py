@@ -6,6 +6,7 @@ What it writes may depend on the limit, but not on the backend, nor on what mall
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 from tracezip import limits
@@ -40,7 +41,7 @@ def memory_plan(
     if limit is None:
         return MemoryPlan(full, usual_size())
     n_blocks = n_threads + (n_threads > 1)
-    n_bytes = checked_size("memory_limit", limit, n_blocks * limits.MIN_MEMORY_LIMIT, limits.MAX_MEMORY_LIMIT)
+    n_bytes = checked_size("memory_limit", limit, n_blocks * limits.MIN_MEMORY_LIMIT, sys.maxsize)
     n_bytes //= n_blocks
     part_bytes = min(n_bytes // 16, limits.PART_BYTES)
     block_bytes = part_bytes if chained else n_bytes // 4
