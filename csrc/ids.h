@@ -155,12 +155,12 @@ static u32 *mention_slot(const State *s, u64 id, u64 hash) {
 
 /* Both are for a span that comes soon: what its ids are looked up in is in the cache then. First the slot of an id, and
  * when that is there, the mention that it seems to name. */
-static void mention_prefetch_slot(const State *s, u64 id) {
+TZ_INLINE void mention_prefetch_slot(const State *s, u64 id) {
     if (s->mention_slots.n)
         __builtin_prefetch(&s->mention_slots.v[mention_hash(s, id) & (s->mention_slots.n - 1)]);
 }
 
-static void mention_prefetch(const State *s, u64 id) {
+TZ_INLINE void mention_prefetch(const State *s, u64 id) {
     u64 hash = mention_hash(s, id);
     u32 x = s->mention_slots.n ? s->mention_slots.v[hash & (s->mention_slots.n - 1)] : 0;
     if (!x || x >> SLOT_TAG << SLOT_TAG != slot_tag(hash))

@@ -33,7 +33,7 @@ static inline size_t memory_home(const Memory *m, u32 of, u32 slot, u64 seed) {
     return ((size_t)hash_mix((u64)(slot >> 4) << 32 | of, seed) + (slot & 15)) & (m->cap - 1);
 }
 
-static inline void memory_prefetch(const Memory *m, u32 of, u32 slot, u64 seed) {
+TZ_INLINE void memory_prefetch(const Memory *m, u32 of, u32 slot, u64 seed) {
     if (m->cap)
         __builtin_prefetch(&m->v[memory_home(m, of, slot, seed)]);
 }

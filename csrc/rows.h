@@ -117,7 +117,7 @@ typedef struct {
 static Origin origin_given(const Origins *of, size_t row) { return row < of->n ? of->v[row] : (Origin){0, 0}; }
 
 /* Writing: a span needs about as long as two loads from far memory. */
-static void prefetch_ids(const State *s, size_t row) {
+TZ_INLINE void prefetch_ids(const State *s, size_t row) {
     if (row + 4 >= s->b.span_id.n)
         return;
     mention_prefetch_slot(s, s->b.span_id.v[row + 4]);

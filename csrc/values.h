@@ -80,7 +80,7 @@ static u32 condition_of(const State *s, const Path *p, u32 slot, const u32 *know
 }
 
 /* For a record whose holes come soon: what its trace, and its path, remember of them is in the cache then. */
-static void prefetch_values(const State *s, const Place *at) {
+TZ_INLINE void prefetch_values(const State *s, const Place *at) {
     const Tables *t = &s->t;
     const Path *p = &t->paths.v[at->path];
     u32 name = t->schemas.v[p->schema].name;
