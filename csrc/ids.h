@@ -136,15 +136,38 @@ static void mention_front(State *s, u32 m) {
     *head = m + 1;
 }
 
-/* Writing: mentions by id. The id itself is in the mention, so that the table is small and stays in the cache. */
+/* Writing: mentions by id. The id itself is in the mention, and a slot has only some bits of its hash above the
+ * mention's number + 1: a small table stays in the cache. */
+enum { SLOT_TAG = 18 };
+_Static_assert(2 * TZ_MAX_SPANS < 1 << SLOT_TAG, "a slot holds the number of every mention");
+
 static u64 mention_hash(const State *s, u64 id) { return hash_mix(id, s->t.seed); }
 
-static MentionSlot *mention_slot(const State *s, u64 id, u64 hash) {
+static u32 slot_tag(u64 hash) { return (u32)(hash >> 32) >> SLOT_TAG << SLOT_TAG; }
+
+static u32 *mention_slot(const State *s, u64 id, u64 hash) {
     for (size_t at = (size_t)hash;; at++) {
-        MentionSlot *x = &s->mention_slots.v[at & (s->mention_slots.n - 1)];
-        if (!x->mention1 || (x->tag == (u32)(hash >> 32) && s->mentions.v[x->mention1 - 1].id == id))
+        u32 *x = &s->mention_slots.v[at & (s->mention_slots.n - 1)];
+        if (!*x || (*x >> SLOT_TAG << SLOT_TAG == slot_tag(hash) && s->mentions.v[(*x ^ slot_tag(hash)) - 1].id == id))
             return x;
     }
+}
+
+/* Both are for a span that comes soon: what its ids are looked up in is in the cache then. First the slot of an id, and
+ * when that is there, the mention that it seems to name. */
+TZ_INLINE void mention_prefetch_slot(const State *s, u64 id) {
+    if (s->mention_slots.n)
+        __builtin_prefetch(&s->mention_slots.v[mention_hash(s, id) & (s->mention_slots.n - 1)]);
+}
+
+TZ_INLINE void mention_prefetch(const State *s, u64 id) {
+    u64 hash = mention_hash(s, id);
+    u32 x = s->mention_slots.n ? s->mention_slots.v[hash & (s->mention_slots.n - 1)] : 0;
+    if (!x || x >> SLOT_TAG << SLOT_TAG != slot_tag(hash))
+        return;
+    const Mention *m = &s->mentions.v[(x ^ slot_tag(hash)) - 1];
+    __builtin_prefetch(m);
+    __builtin_prefetch(&m->last_end);
 }
 
 static void mention_slots_grow(State *s) {
@@ -153,7 +176,7 @@ static void mention_slots_grow(State *s) {
     VEC_RESIZE(&s->t.env, s->mention_slots, n);
     for (u32 m = 0; m < s->mentions.n; m++) {
         u64 hash = mention_hash(s, s->mentions.v[m].id);
-        *mention_slot(s, s->mentions.v[m].id, hash) = (MentionSlot){(u32)(hash >> 32), m + 1};
+        *mention_slot(s, s->mentions.v[m].id, hash) = slot_tag(hash) | (m + 1);
     }
 }
 
@@ -162,7 +185,7 @@ static void mention_index(State *s, u32 m, u64 id) {
     if (2 * s->mentions.n >= s->mention_slots.n)
         mention_slots_grow(s);
     u64 hash = mention_hash(s, id);
-    *mention_slot(s, id, hash) = (MentionSlot){(u32)(hash >> 32), m + 1};
+    *mention_slot(s, id, hash) = slot_tag(hash) | (m + 1);
 }
 
 static u32 mention_add(State *s, u32 trace, u64 id, u8 seen) {
@@ -179,7 +202,7 @@ static u32 mention_add(State *s, u32 trace, u64 id, u8 seen) {
 static u32 mention_find(const State *s, u32 trace, u64 id) {
     if (!s->mention_slots.n)
         return NONE;
-    u32 at = mention_slot(s, id, mention_hash(s, id))->mention1;
+    u32 at = *mention_slot(s, id, mention_hash(s, id)) & ((1u << SLOT_TAG) - 1);
     return at && s->mentions.v[at - 1].trace == trace ? at - 1 : NONE;
 }
 

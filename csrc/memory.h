@@ -29,11 +29,19 @@ static inline void memory_clear(Memory *m) {
     m->n = 0;
 }
 
+static inline size_t memory_home(const Memory *m, u32 of, u32 slot, u64 seed) {
+    return ((size_t)hash_mix((u64)(slot >> 4) << 32 | of, seed) + (slot & 15)) & (m->cap - 1);
+}
+
+TZ_INLINE void memory_prefetch(const Memory *m, u32 of, u32 slot, u64 seed) {
+    if (m->cap)
+        __builtin_prefetch(&m->v[memory_home(m, of, slot, seed)]);
+}
+
 /* Where a memory is, or would be. Only names that share all but four bits stand near each other: many slots of one
  * trace must not make one long row that every search walks through. */
 static inline MemoryEntry *memory_place(const Memory *m, u32 of, u32 slot, u64 seed) {
-    size_t at = (size_t)hash_mix((u64)(slot >> 4) << 32 | of, seed) + (slot & 15);
-    for (;; at++) {
+    for (size_t at = memory_home(m, of, slot, seed);; at++) {
         MemoryEntry *e = &m->v[at & (m->cap - 1)];
         if (!e->atom1 || (e->of == of && e->slot == slot))
             return e;

@@ -116,9 +116,21 @@ typedef struct {
 /* Writing: where an id comes from, if it is known. */
 static Origin origin_given(const Origins *of, size_t row) { return row < of->n ? of->v[row] : (Origin){0, 0}; }
 
+/* Writing: a span needs about as long as two loads from far memory. */
+TZ_INLINE void prefetch_ids(const State *s, size_t row) {
+    if (row + 4 >= s->b.span_id.n)
+        return;
+    mention_prefetch_slot(s, s->b.span_id.v[row + 4]);
+    mention_prefetch_slot(s, s->b.parent_id.v[row + 4]);
+    mention_prefetch(s, s->b.span_id.v[row + 2]);
+    mention_prefetch(s, s->b.parent_id.v[row + 2]);
+}
+
 static void code_span(State *s, Rows *rows, u32 scope_path, u32 first) {
     Batch *b = &s->b;
     size_t row = rows->at[KIND_SPAN]++;
+    if (TZ_ENCODING)
+        prefetch_ids(s, row);
     Place at = {.own = NONE, .parent = NONE, .again = 0};
     u64 hi = GIVEN(b->trace_hi, row), lo = GIVEN(b->trace_lo, row), own = GIVEN(b->span_id, row),
         parent = GIVEN(b->parent_id, row);
@@ -129,6 +141,7 @@ static void code_span(State *s, Rows *rows, u32 scope_path, u32 first) {
     at.trace = code_trace(s, hi, lo, origin_given(&s->trace_from, row));
     at.path = code_record_path(s, KIND_SPAN, row, first ? 1u << 27 | scope_path : s->last_path,
                                s->traces.v[at.trace].last_path);
+    prefetch_values(s, &at);
     const Schema *q = &s->t.schemas.v[s->t.paths.v[at.path].schema];
     u32 told = 0;
     u8 has[OP_CHILDREN], children[2] = {q->children[0], q->children[1]};

@@ -41,10 +41,6 @@ typedef struct {
 } Mention;
 
 typedef struct {
-    u32 tag, mention1; /* some bits of the id's hash; the mention + 1 */
-} MentionSlot;
-
-typedef struct {
     u64 hi, lo;
     u32 lists[2];   /* most recently used mention + 1: awaited, seen */
     u32 next;       /* the trace that last followed it, or NONE */
@@ -104,9 +100,9 @@ typedef struct {
     VEC(Recent) recents;
     VEC(Trace) traces;
     VEC(Mention) mentions;
-    Index trace_index;              /* this and the next: used when writing only */
-    VEC(MentionSlot) mention_slots; /* a power of two */
-    VEC(Clock) clocks;              /* of each path */
+    Index trace_index;  /* this and the next: used when writing only */
+    U32s mention_slots; /* a power of two */
+    VEC(Clock) clocks;  /* of each path */
     Map series_index;
     VEC(Series) series;
     Memory memory; /* of values */

@@ -314,6 +314,43 @@ def test_a_wrong_size_is_the_same_error() -> None:
     assert "size" in one[1]
 
 
+# --- indexes ----------------------------------------------------------------------------------------------------------
+
+
+@given(seeds, st.lists(st.integers(0, 400), max_size=4), st.integers(0, 12), st.integers(0, 8), st.integers(0, 4))
+@settings(max_examples=80, deadline=None)
+def test_same_filter_of_trace_ids(seed: int, sizes: list[int], high_bits: int, low_bits: int, place_bits: int) -> None:
+    r = random.Random(seed)
+    known = [r.getrandbits(64) for _ in range(50)]
+    blocks, before = [], 0
+    for size in sizes:
+        hashes = [r.choice(known) if r.randrange(2) else r.getrandbits(64) >> r.choice([0, 60]) for _ in range(size)]
+        rows = [r.randrange(2 * size) for _ in hashes]
+        blocks.append((before, struct.pack(f"={size}Q", *hashes), struct.pack(f"={size}I", *rows)))
+        before += 2 * size
+    one, two = (backend.make_filter(blocks, before, high_bits, low_bits, place_bits) for backend in (native, reference))
+    assert one == two
+
+
+@pytest.mark.parametrize("backend", [native, reference])
+def test_a_filter_of_a_span_that_is_not_there_is_refused(backend: ModuleType) -> None:
+    with pytest.raises(ValueError, match="span"):
+        backend.make_filter([(3, bytes(8), struct.pack("=I", 2))], 5, 1, 2, 0)
+
+
+@given(seeds, st.integers(0, 300), st.binary(max_size=6), st.integers(0, 50))
+@settings(max_examples=80, deadline=None)
+def test_same_runs_of_fields(seed: int, most: int, tail: bytes, at: int) -> None:
+    data = Maker(seed, 5).message() + tail
+    at = min(at, len(data))
+    while True:
+        one, two = (backend.run_end(data, at, most) for backend in (native, reference))
+        assert one == two
+        if one == at:
+            break
+        at = one
+
+
 # --- which one runs ---------------------------------------------------------------------------------------------------
 
 
