@@ -7,8 +7,9 @@ import pytest
 pytest.importorskip("flask", reason="the extra bench is not installed")
 pytest.importorskip("opentelemetry.instrumentation.sqlite3", reason="the extra bench is not installed")
 
+from sdk_spans import left_over
+
 from benchmarks import exporter_cpu, request_latency, sink, web_app
-from tests.test_convert_sdk_native import left_over
 
 
 @pytest.fixture(scope="module")
