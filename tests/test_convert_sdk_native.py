@@ -336,9 +336,14 @@ def test_the_native_backend_writes_natively_and_the_reference_does_not(monkeypat
 
 
 @pytest.mark.parametrize(
-    "change", [lambda options: options.pop("event"), lambda options: options.update(context=tuple)]
+    ("change", "reason"),
+    [
+        ({"context": tuple}, "its classes have other slots"),
+        ({"kinds": tuple(reversed(SpanKind))}, "a span is encoded differently"),
+        ({"more": 1}, "TypeError"),
+    ],
 )
-def test_an_sdk_with_other_slots_is_encoded_by_its_properties(monkeypatch, change):
+def test_an_sdk_with_other_slots_is_encoded_by_its_properties_and_that_is_logged(monkeypatch, caplog, change, reason):
     from tracezip import _spans
 
     right = _spans.SpanWriter
@@ -348,6 +353,7 @@ def test_an_sdk_with_other_slots_is_encoded_by_its_properties(monkeypatch, chang
         try:
             assert sdk.span_writer() is None
             assert sdk.encode_spans([span()]) == sdk_reference.encode_spans([span()])
+            assert reason in caplog.text
         finally:
             sdk.span_writer.cache_clear()
 
