@@ -339,7 +339,7 @@ def test_the_native_backend_writes_natively_and_the_reference_does_not(monkeypat
     ("change", "reason"),
     [
         ({"context": tuple}, "its classes have other slots"),
-        ({"kinds": tuple(reversed(SpanKind))}, "a span is encoded differently"),
+        ({"kinds": (SpanKind.CLIENT, *SpanKind)}, "a span is encoded differently"),
         ({"more": 1}, "TypeError"),
     ],
 )
