@@ -1,13 +1,16 @@
-"""Spans of the SDK as hypothesis makes them up."""
+"""Spans of the SDK as hypothesis makes them up, and how the two encoders of them are compared."""
 
 from __future__ import annotations
 
+from backends import running
 from hypothesis import strategies as st
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope as SdkScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
 from opentelemetry.trace import Status as SdkStatus
+
+from tracezip.convert import sdk, sdk_reference
 
 TEXT = st.text(max_size=5)
 VALUES = st.recursive(
@@ -46,3 +49,26 @@ SPANS = st.builds(
     end_time=TIMES,
     instrumentation_scope=st.none() | st.builds(SdkScope, TEXT, TEXT, TEXT),
 )
+
+
+def outcome(encode, spans):
+    """The bytes, or what the error says."""
+    try:
+        return encode(spans)
+    except Exception as error:
+        return type(error), str(error)
+
+
+def left_over(spans):
+    """Which of the spans the native encoder leaves to the one in Python, when that makes what it makes of all."""
+    left, parts = [], sdk_reference.SpanParts()
+
+    def other_way(index, span):
+        left.append(index)
+        return parts.of(index, span)
+
+    with running("native"):
+        assert outcome(sdk.encode_spans, spans) == outcome(sdk_reference.encode_spans, spans)
+    written = outcome(lambda spans: sdk.span_writer().write(spans, other_way), spans)
+    assert written == outcome(sdk_reference.encode_spans, spans)
+    return left

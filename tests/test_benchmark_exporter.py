@@ -7,8 +7,9 @@ import pytest
 pytest.importorskip("flask", reason="the extra bench is not installed")
 pytest.importorskip("opentelemetry.instrumentation.sqlite3", reason="the extra bench is not installed")
 
+from sdk_spans import left_over
+
 from benchmarks import exporter_cpu, request_latency, sink, web_app
-from tests.test_convert_sdk_native import left_over
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,9 @@ def test_spans_of_a_file_are_what_it_holds(monkeypatch):
 def test_every_exporter_delivers_to_the_sink_while_requests_are_timed(way, tmp_path, monkeypatch):
     monkeypatch.setattr(request_latency, "N_WARM_UP", 10)
     with sink.running() as url:
-        times = request_latency.times_of(way, url, 20, str(tmp_path))
-    assert len(times) == 20
-    latency = request_latency.Latency.of(way, times)
+        turn = request_latency.one_turn(way, url, 20, str(tmp_path))
+    assert len(turn.times_ns) == 20
+    latency = request_latency.Latency.of(way, [turn, turn])
+    assert latency.n_requests == 40
     assert 0 < latency.p50_us <= latency.p90_us <= latency.p99_us <= latency.p999_us
+    assert latency.cpu_us > 0

@@ -24,8 +24,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 from opentelemetry.trace import Status as SdkStatus
+from sdk_spans import SPANS
 
-from tests.sdk_spans import SPANS
 from tracezip.convert import to_otlp
 from tracezip.errors import InputError
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+from backends import running
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.attributes import BoundedAttributes
@@ -21,36 +22,12 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
 from opentelemetry.trace import Status as SdkStatus
+from sdk_spans import SPANS, VALUES, left_over, outcome
 
-from tests import backends
-from tests.sdk_spans import SPANS, VALUES
 from tracezip.convert import sdk, sdk_reference
 from tracezip.errors import InputError
 
 QUICK = settings(deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def outcome(encode, spans):
-    """The bytes, or what the error says."""
-    try:
-        return encode(spans)
-    except Exception as error:
-        return type(error), str(error)
-
-
-def left_over(spans):
-    """Which of the spans the native encoder leaves to the one in Python, when that makes what it makes of all."""
-    left, parts = [], sdk_reference.SpanParts()
-
-    def other_way(index, span):
-        left.append(index)
-        return parts.of(index, span)
-
-    with backends.running("native"):
-        assert outcome(sdk.encode_spans, spans) == outcome(sdk_reference.encode_spans, spans)
-    written = outcome(lambda spans: sdk.span_writer().write(spans, other_way), spans)
-    assert written == outcome(sdk_reference.encode_spans, spans)
-    return left
 
 
 def span(**options):
@@ -323,7 +300,7 @@ def test_what_is_left_may_change_the_spans_around_it():
             return "changed"
 
     spans[100] = with_value(Changing())
-    with backends.running("native"), pytest.raises(InputError, match="span 101 is not a span"):
+    with running("native"), pytest.raises(InputError, match="span 101 is not a span"):
         sdk.encode_spans(spans)
 
 
@@ -350,27 +327,33 @@ def test_the_native_backend_writes_natively_and_the_reference_does_not(monkeypat
         raise AssertionError("the other encoder")
 
     expected = sdk_reference.encode_spans([span()])
-    with backends.running("native"), monkeypatch.context() as patch:
+    with running("native"), monkeypatch.context() as patch:
         patch.setattr(sdk_reference, "encode_span", refused)
         assert sdk.encode_spans([span()]) == expected
-    with backends.running("reference"), monkeypatch.context() as patch:
+    with running("reference"), monkeypatch.context() as patch:
         patch.setattr(sdk, "span_writer", refused)
         assert sdk.encode_spans([span()]) == expected
 
 
 @pytest.mark.parametrize(
-    "change", [lambda options: options.pop("event"), lambda options: options.update(context=tuple)]
+    ("change", "reason"),
+    [
+        ({"context": tuple}, "its classes have other slots"),
+        ({"kinds": (SpanKind.CLIENT, *SpanKind)}, "a span is encoded differently"),
+        ({"more": 1}, "TypeError"),
+    ],
 )
-def test_an_sdk_with_other_slots_is_encoded_by_its_properties(monkeypatch, change):
+def test_an_sdk_with_other_slots_is_encoded_by_its_properties_and_that_is_logged(monkeypatch, caplog, change, reason):
     from tracezip import _spans
 
     right = _spans.SpanWriter
     monkeypatch.setattr(_spans, "SpanWriter", lambda **options: right(**options | change))
-    with backends.running("native"):
+    with running("native"):
         sdk.span_writer.cache_clear()
         try:
             assert sdk.span_writer() is None
             assert sdk.encode_spans([span()]) == sdk_reference.encode_spans([span()])
+            assert reason in caplog.text
         finally:
             sdk.span_writer.cache_clear()
 

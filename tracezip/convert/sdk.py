@@ -10,9 +10,11 @@ of whatever is not exactly of the SDK's types, it makes the same bytes by the pu
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable
 from functools import lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tracezip import _backend
@@ -21,6 +23,8 @@ from tracezip.convert.sdk_reference import SpanParts
 
 if TYPE_CHECKING:
     from tracezip._spans import SpanWriter
+
+_log = logging.getLogger(__name__)
 
 
 def encode_spans(spans: Iterable[Any]) -> bytes:
@@ -38,20 +42,25 @@ def encode_spans(spans: Iterable[Any]) -> bytes:
 
 @lru_cache(1)
 def span_writer() -> SpanWriter | None:
-    """The native writer; None if it does not understand the installed SDK."""
+    """The native writer; None, which is logged once, if it does not understand the installed SDK."""
+    from tracezip import _spans
+
     try:
-        writer, span = _writer(), _sample_span()
-        known = writer.write([span], _not_written) == sdk_reference.encode_spans([span])
-    except Exception:
-        known = False
-    return writer if known else None
+        writer, span = _writer(_spans), _sample_span()
+        if writer.write([span], _not_written) == sdk_reference.encode_spans([span]):
+            return writer
+        reason = "a span is encoded differently"
+    except Exception as error:
+        reason = repr(error)
+    _log.warning("the installed OpenTelemetry SDK is new to tracezip: spans are encoded slowly (%s)", reason)
+    return None
 
 
 def _not_written(index: int, span: Any) -> Any:
-    raise ValueError("the classes of the SDK have other slots")
+    raise ValueError("its classes have other slots")
 
 
-def _writer() -> SpanWriter:
+def _writer(native: ModuleType) -> SpanWriter:
     from opentelemetry import trace
     from opentelemetry.attributes import BoundedAttributes
     from opentelemetry.sdk.resources import Resource
@@ -59,9 +68,7 @@ def _writer() -> SpanWriter:
     from opentelemetry.sdk.util import BoundedList
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-    from tracezip._spans import SpanWriter
-
-    return SpanWriter(
+    writer: SpanWriter = native.SpanWriter(
         readable_span=ReadableSpan,
         event=Event,
         link=trace.Link,
@@ -76,6 +83,7 @@ def _writer() -> SpanWriter:
         kinds=tuple(trace.SpanKind[name] for name in sdk_reference.KINDS),
         codes=tuple(trace.StatusCode),
     )
+    return writer
 
 
 def _sample_span() -> Any:
