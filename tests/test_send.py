@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -259,6 +260,13 @@ def ended(seconds: float) -> bytes:
     ends = [int(2e18) + int(seconds * 1e9), int(2e18) - 10**9]
     spans = b"".join(field(2, span(i) + b"\x41" + end.to_bytes(8, "little")) for i, end in enumerate(ends))
     return field(1, field(2, spans))
+
+
+def test_the_command_heeds_the_speed(backend: Backend, tmp_path: Path) -> None:
+    began = time.monotonic()
+    arrived = sent(backend, written(tmp_path / "a.tzip", [ended(0), ended(10)]), "--speed", "40x")
+    assert len(arrived) == 2
+    assert time.monotonic() - began >= 0.25
 
 
 def replayed(speed: float, messages: list[bytes]) -> list[float]:

@@ -84,7 +84,7 @@ def send(files: tuple[str, ...], head: int | None, whole: bool, quiet: bool, ver
     try:
         for message in _messages(session, names, selection):
             replay.send(message)
-    except TracezipError as problem:  # of sending: those of reading are named where they happen
+    except (TracezipError, OSError) as problem:  # of sending: those of reading are named where they happen
         what = f"{explained(problem)}; the rest was not sent"
         session.error(_shown_names(names), RefusalError(what))
     _summarise(session, names, replay.report, time.monotonic() - began)
