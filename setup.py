@@ -1,4 +1,4 @@
-"""Builds the one extension, tracezip._native; everything else about the package stands in pyproject.toml.
+"""Builds the extensions; everything else about the package stands in pyproject.toml.
 
 There is no fallback: without a C compiler, or with a kernel that does not compile, the installation fails.
 
@@ -17,6 +17,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 BINDING = "tracezip/_native.pyx"
+SPANS = "tracezip/_spans.pyx"
 KERNELS = sorted(str(path) for path in Path("csrc").glob("*.c"))
 HEADERS = sorted(str(path) for path in Path("csrc").glob("*.h"))
 
@@ -54,7 +55,7 @@ class BuildNative(build_ext):
         self.compiler._compile = compile_with_kernel_flags
 
 
-def native_extension() -> list[Extension]:
+def native_extensions() -> list[Extension]:
     if not Path(BINDING).is_file() or not KERNELS:
         raise SystemExit(f"tracezip: {BINDING} or csrc/*.c is missing; this source tree cannot be built")
     native = Extension(
@@ -64,7 +65,8 @@ def native_extension() -> list[Extension]:
         include_dirs=["csrc", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
     )
-    return list(cythonize([native], build_dir="build/cython", language_level=3))
+    spans = Extension("tracezip._spans", sources=[SPANS])
+    return list(cythonize([native, spans], build_dir="build/cython", language_level=3))
 
 
-setup(ext_modules=native_extension(), cmdclass={"build_ext": BuildNative})
+setup(ext_modules=native_extensions(), cmdclass={"build_ext": BuildNative})

@@ -1,9 +1,10 @@
 """A minute at 10,000 spans a second through agent, gateway and a real Collector: what arrives, and what each hop costs.
 
-``python -m benchmarks.live_load [FILE]``: batches of 512 spans of FILE (astronomy), made again and again with new ids and
-later times, are posted as plain OTLP/HTTP to `tracezip relay agent`, which sends them as a stream to `tracezip relay
-gateway`, which forwards them to the OpenTelemetry Collector of ``make collector``, which writes them to a file. At the
-end every span id that was sent must be in that file, once. CPU time and resident memory of each process are Linux's.
+``python -m benchmarks.live_load [FILE]``: batches of about 512 spans of FILE (astronomy unless told otherwise), made
+again and again with new ids and later times, are posted as plain OTLP/HTTP to `tracezip relay agent`, which sends them
+as a stream to `tracezip relay gateway`, which forwards them to the OpenTelemetry Collector of ``make collector``, which
+writes them to a file. At the end every span id that was sent must be in that file, once. CPU time and resident memory
+of each process are Linux's own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import astuple, dataclass, fields
 from itertools import cycle
@@ -26,18 +27,22 @@ from pathlib import Path
 
 import urllib3
 
-from benchmarks import collector
-from benchmarks.data import TraceFile, file_name, find_files, read_file, spans_of
-from benchmarks.fresh import base_of, grow
+from benchmarks.data import TraceFile, file_name, find_files, read_file
+from benchmarks.fresh import Message, base_of, grow
+from benchmarks.measure import NotExactError
 from benchmarks.report import RESULTS
 from benchmarks.report_tables import table
+from tests.otel_collector import collector, to_file
+from tracezip.convert.spans import read_spans
+from tracezip.files import read_messages
 
 CSV = RESULTS / "live_load.csv"
 SECONDS, SPANS_PER_SECOND = 60, 10_000
-SETTLE_SECONDS = 60
+START_SECONDS = 30
 SAMPLE_SECONDS = 1.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+HEADERS = {"Content-Type": "application/x-protobuf"}
 
 
 @dataclass(frozen=True)
@@ -54,31 +59,60 @@ class Hop:
 
 
 class Watched:
-    """A process, started here, whose CPU and memory are looked at."""
+    """A process, whose CPU and memory are looked at."""
 
-    def __init__(self, name: str, command: list[str]) -> None:
-        self.name = name
-        self._process = subprocess.Popen(command)
-        self.resident: list[int] = []
-
-    def cpu_seconds(self) -> float:
-        after_name = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / TICKS  # utime and stime of proc(5)
+    def __init__(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        self.name, self._pid = name, process.pid
+        self._cpu_before = self._cpu_seconds()
+        self._resident: list[int] = []
 
     def sample(self) -> None:
-        self.resident.append(int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * PAGE_BYTES)
+        self._resident.append(int(Path(f"/proc/{self._pid}/statm").read_text().split()[1]) * PAGE_BYTES)
 
-    def hop(self, cpu_seconds: float, n_spans: int) -> Hop:
-        early = len(self.resident) // 3
-        peak = max(self.resident[early:])
-        return Hop(self.name, cpu_seconds * 1e6 / n_spans, self.resident[early] / 1e6, peak / 1e6)
+    def hop(self, n_spans: int) -> Hop:
+        early = len(self._resident) // 3
+        cpu_seconds = self._cpu_seconds() - self._cpu_before
+        peak = max(self._resident[early:])
+        return Hop(self.name, cpu_seconds * 1e6 / n_spans, self._resident[early] / 1e6, peak / 1e6)
 
-    def __enter__(self) -> Watched:
+    def _cpu_seconds(self) -> float:
+        behind_name = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(behind_name[11]) + int(behind_name[12])) / TICKS  # utime and stime of proc(5)
+
+
+class Watch:
+    """Samples the memory of processes in a thread of its own."""
+
+    def __init__(self, watched: list[Watched]) -> None:
+        self._watched, self._end = watched, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=SETTLE_SECONDS)
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(SAMPLE_SECONDS):
+            for one in self._watched:
+                one.sample()
+
+
+def relay(stack: ExitStack, kind: str, port: int, *options: str) -> subprocess.Popen[bytes]:
+    """`tracezip relay agent` or `gateway`, when it listens."""
+    command = [sys.executable, "-m", "tracezip.cli.main", "relay", kind, "--listen", f"127.0.0.1:{port}", *options]
+    process = subprocess.Popen(command)
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
+    end = time.monotonic() + START_SECONDS
+    while not listens(port):
+        if process.poll() is not None or time.monotonic() > end:
+            raise SystemExit(f"the {kind} does not listen on port {port}")
+        time.sleep(0.05)
+    return process
 
 
 def free_port() -> int:
@@ -87,12 +121,74 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def wait_until_listening(port: int) -> None:
-    end = time.monotonic() + SETTLE_SECONDS
-    while True:
-        with closing(socket.socket()) as caller:
-            if not caller.connect_ex(("127.0.0.1", port)):
-                return
-        if time.monotonic() > end:
-            raise SystemExit(f"nothing listens on port {port} after {SETTLE_SECONDS} s")
-        time.sleep(0.05)
+def listens(port: int) -> bool:
+    with closing(socket.socket()) as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+def send(url: str, base: list[Message], seconds: float) -> int:
+    """Posts batches at the rate of SPANS_PER_SECOND; how many spans were acknowledged."""
+    pool, begin = urllib3.PoolManager(retries=False), time.monotonic()
+    n_spans = 0
+    for batch, message in zip(grow(base, sys.maxsize), cycle(base), strict=False):
+        time.sleep(max(begin + n_spans / SPANS_PER_SECOND - time.monotonic(), 0))
+        if time.monotonic() - begin >= seconds:
+            break
+        response = pool.request("POST", f"{url}/v1/traces", body=batch, headers=HEADERS)
+        if response.status != 200:
+            raise SystemExit(f"the agent answers {response.status}: {response.data.decode(errors='replace')}")
+        n_spans += message.n_spans
+    return n_spans
+
+
+def ids_in(messages: Iterable[bytes]) -> Counter[bytes]:
+    return Counter(span.span_id for message in messages for span in read_spans(message))
+
+
+def ids_in_file(path: Path) -> Counter[bytes]:
+    with path.open("rb") as file:
+        return ids_in(read_messages(file)[1])
+
+
+def measure(file: TraceFile, seconds: float) -> tuple[list[Hop], int]:
+    base = base_of(TraceFile(file.name, file.batches))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        written = folder / "arrived.jsonl"
+        real = stack.enter_context(collector(folder, to_file(written)))
+        gateway_port, agent_port = free_port(), free_port()
+        gateway = relay(stack, "gateway", gateway_port, "--to", real.http)
+        options = ("--to", f"http://127.0.0.1:{gateway_port}", "--no-grpc", "--spool", str(folder / "spool"))
+        agent = relay(stack, "agent", agent_port, *options)
+        watched = [Watched("agent", agent), Watched("gateway", gateway), Watched("Collector", real.process)]
+        with Watch(watched):
+            n_spans = send(f"http://127.0.0.1:{agent_port}", base, seconds)
+        hops = [one.hop(n_spans) for one in watched]
+        real.stop()
+        if ids_in_file(written) != ids_in(grow(base, n_spans)):
+            raise NotExactError("the Collector's file does not have every span that was sent, once")
+    return hops, n_spans
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.live_load", description=__doc__.partition("\n\n")[2])
+    parser.add_argument("file", nargs="?", default="astronomy", help="name of a file in TRACEZIP_DATA")
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    arguments = parser.parse_args()
+    found = [path for path in find_files() if file_name(path) == arguments.file]
+    if not found:
+        raise SystemExit(
+            f"there is no {arguments.file}: TRACEZIP_DATA must name a folder with {arguments.file}.otlp.zst"
+        )
+    hops, n_spans = measure(read_file(found[0]), arguments.seconds)
+    header = ("hop", "", "CPU µs/span", "MB at a third", "MB peak after")
+    print(f"{n_spans:,} spans of {arguments.file} in {arguments.seconds:.0f} s, all of them arrived once:\n")
+    print(table(header, (hop.line() for hop in hops)))
+    with CSV.open("w", newline="") as target:
+        writer = csv.writer(target, lineterminator="\n")
+        writer.writerow(["file", "n_spans", "seconds", *(field.name for field in fields(Hop))])
+        writer.writerows([arguments.file, n_spans, arguments.seconds, *astuple(hop)] for hop in hops)
+
+
+if __name__ == "__main__":
+    main()

@@ -74,9 +74,7 @@ def gzipped(batch: bytes) -> bytes:
 
 
 def stream_bytes(batches: list[bytes], *, chained: bool) -> int:
-    stream = SendingStream(
-        level=DEFAULT_LEVEL, dictionary_threshold=DEFAULT_DICTIONARY_THRESHOLD, chained=chained
-    )
+    stream = SendingStream(level=DEFAULT_LEVEL, dictionary_threshold=DEFAULT_DICTIONARY_THRESHOLD, chained=chained)
     decompressor = Decompressor()
     n_bytes = 0
     for batch in batches:

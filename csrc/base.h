@@ -92,6 +92,9 @@ static inline void *tz_grow(Env *env, void *v, size_t *cap, size_t need, size_t 
         (vec).n = (vec).cap = 0;                                                                                       \
     } while (0)
 
+/* The memory that a growable array holds, or a hash table; bytes, as of all functions named so. */
+#define VEC_HELD(vec) ((vec).cap * sizeof *(vec).v)
+
 typedef VEC(u8) Bytes;
 typedef VEC(u32) U32s;
 typedef VEC(u64) U64s;
@@ -156,6 +159,13 @@ static inline void arena_free(Arena *a) {
         free(a->chunks.v[i].p);
     VEC_FREE(a->chunks);
     a->at = a->used = 0;
+}
+
+static inline size_t arena_held(const Arena *a) {
+    size_t n = VEC_HELD(a->chunks);
+    for (size_t i = 0; i < a->chunks.n; i++)
+        n += a->chunks.v[i].size;
+    return n;
 }
 
 /* Lets everything go, but keeps the memory of chunks of the usual size. */

@@ -98,4 +98,14 @@ static inline void batch_free(Batch *b) {
     VEC_FREE(b->link_span);
 }
 
+static inline size_t batch_held(const Batch *b) {
+    size_t n = VEC_HELD(b->messages) + VEC_HELD(b->prefixes) + VEC_HELD(b->atoms);
+    for (int k = 0; k < N_KINDS; k++)
+        n += VEC_HELD(b->kinds[k].shape) + VEC_HELD(b->kinds[k].values) + VEC_HELD(b->kinds[k].path);
+    n += VEC_HELD(b->n_scopes) + VEC_HELD(b->n_spans) + VEC_HELD(b->n_events) + VEC_HELD(b->n_links);
+    n += VEC_HELD(b->trace_hi) + VEC_HELD(b->trace_lo) + VEC_HELD(b->span_id) + VEC_HELD(b->parent_id);
+    n += VEC_HELD(b->start) + VEC_HELD(b->end) + VEC_HELD(b->event_time);
+    return n + VEC_HELD(b->link_hi) + VEC_HELD(b->link_lo) + VEC_HELD(b->link_span);
+}
+
 #endif

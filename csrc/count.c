@@ -84,8 +84,7 @@ size_t run_end(const u8 *p, size_t n, size_t most) {
     while (p < end) {
         u64 tag;
         const u8 *value, *after, *at = loose_varint(p, end, TAG_BYTES, &tag);
-        if (!at || !(after = value_end(at, end, (u32)tag & 7, &value)) ||
-            (p > begin && (size_t)(after - begin) > most))
+        if (!at || !(after = value_end(at, end, (u32)tag & 7, &value)) || (p > begin && (size_t)(after - begin) > most))
             break;
         p = after;
     }

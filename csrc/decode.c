@@ -51,6 +51,8 @@ void decoder_free(Decoder *d) {
     free(d);
 }
 
+size_t decoder_held(const Decoder *d) { return sizeof *d + state_held(&d->s) + writer_held(&d->w) + VEC_HELD(d->room); }
+
 static void open_sections(State *s, const Input *in) {
     for (int i = 0; i < N_CODERS; i++) {
         const Input *x = &in[i ? i + 1 : 0];

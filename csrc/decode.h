@@ -15,6 +15,7 @@ typedef struct {
 /* A new decoder, or NULL for want of memory. `preset` must outlive it. */
 Decoder *decoder_new(const Preset *preset);
 void decoder_free(Decoder *d);
+size_t decoder_held(const Decoder *d); /* the memory it holds, bytes */
 /* Begins a restart group, with what `like` knows, if it is given: that must outlive it. */
 int decoder_reset(Decoder *d, const Decoder *like);
 /* Reads the rows of one block of `n_bytes` decoded bytes: its sections, in order. TZ_OK or an error, here and below;

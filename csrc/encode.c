@@ -5,6 +5,7 @@
 #include "plan.h"
 #include "plan_ids.h"
 #include "state_copy.h"
+#include "weight.h"
 
 struct Encoder {
     State s;
@@ -23,11 +24,11 @@ static u32 skeleton_worth(const State *s, u32 v) {
     return k && k != NO_SLOT && s->skeletons.v[k - 1].def ? k - 1 : NONE;
 }
 
-Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level, const Encoder *of_same_stream) {
+Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level, const Encoder *of_same_stream, u32 halvings) {
     Encoder *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
-    e->id_desk = of_same_stream ? of_same_stream->id_desk : id_desk_new(level);
+    e->id_desk = of_same_stream ? of_same_stream->id_desk : id_desk_new(level, halvings);
     if (!e->id_desk) {
         free(e);
         return NULL;
@@ -58,21 +59,35 @@ int encoder_reset(Encoder *e, const Encoder *like) {
     return TZ_OK;
 }
 
-void encoder_free(Encoder *e) {
-    if (!e)
-        return;
+void encoder_trim(Encoder *e) {
     for (int i = 0; i < 6; i++)
         VEC_FREE((&e->plan.skeletons)[i]);
     VEC_FREE(e->plan.generators);
     desk_free(&e->desk);
-    if (!--e->id_desk->n_users)
-        id_desk_free(e->id_desk);
     writer_free(&e->w);
     VEC_FREE(e->room);
     summary_free(&e->summary);
     state_free(&e->s);
+}
+
+void encoder_free(Encoder *e) {
+    if (!e)
+        return;
+    encoder_trim(e);
+    if (!--e->id_desk->n_users)
+        id_desk_free(e->id_desk);
     free(e);
 }
+
+size_t encoder_held(const Encoder *e) {
+    size_t n = sizeof *e + state_held(&e->s) + desk_held(&e->desk) + writer_held(&e->w) + summary_held(&e->summary);
+    for (int i = 0; i < 6; i++)
+        n += VEC_HELD((&e->plan.skeletons)[i]);
+    n += VEC_HELD(e->plan.generators) + VEC_HELD(e->room);
+    return n + id_desk_held(e->id_desk) / e->id_desk->n_users;
+}
+
+u64 encoder_weight(const Encoder *e) { return state_weight(&e->s); }
 
 int encoder_add(Encoder *e, const u8 *p, size_t n, const u8 *prefix, size_t prefix_n, u64 skip, u32 continues,
                 u64 most_spans, int *added) {

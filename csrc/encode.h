@@ -16,9 +16,14 @@ typedef struct {
 } Section;
 
 /* A new encoder, or NULL for want of memory. `preset` must outlive it. `of_same_stream`: another encoder, with which it
- * shares what is known of generators of ids, or NULL. */
-Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level, const Encoder *of_same_stream);
+ * shares what is known of generators of ids, or NULL. `halvings`: see finder_init. */
+Encoder *encoder_new(const Preset *preset, u32 threshold, u32 level, const Encoder *of_same_stream, u32 halvings);
 void encoder_free(Encoder *e);
+/* The memory it holds, bytes; of what it shares with others of its stream, its share. */
+size_t encoder_held(const Encoder *e);
+u64 encoder_weight(const Encoder *e); /* of what its restart group knows, see weight.h */
+/* Lets go the memory of tables and buffers, with all that is in them; encoder_reset must follow. */
+void encoder_trim(Encoder *e);
 /* All functions below return TZ_OK or an error; after an error the encoder is only good for freeing. */
 /* Begins a restart group, with what `like` knows, if it is given: that must outlive it. Pending messages are dropped.
  */

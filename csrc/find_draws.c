@@ -66,6 +66,8 @@ static int mt_search(Finder *f, Env *env, const IdRows *r, u32 resource) {
     if (f->streams.n >= FIND_STREAMS || f->credit.mt < cost)
         return 0;
     u32 result = find_mt(f, env, &last, resource);
+    if (f->halvings)
+        mt_free(&f->mt);
     if (result == MT_FOUND) {
         s->mt_failed = 0;
         drop_draws(f, s);
@@ -73,11 +75,11 @@ static int mt_search(Finder *f, Env *env, const IdRows *r, u32 resource) {
         return 0;
     }
     f->credit.mt -= cost;
-    if (result == MT_HOPELESS || s->mt_least == FIND_MT_MOST) {
+    if (result == MT_HOPELESS || s->mt_least == mt_most(f)) {
         mt_failed(f, s);
         return 0;
     }
-    s->mt_least = 2 * s->mt_least < FIND_MT_MOST ? 2 * s->mt_least : FIND_MT_MOST;
+    s->mt_least = 2 * s->mt_least < mt_most(f) ? 2 * s->mt_least : mt_most(f);
     return 1;
 }
 
@@ -96,14 +98,14 @@ static int mt_worth(Finder *f, Env *env, Source *s) {
 
 /* Is this source sampled? Draws of old blocks do not lead to those of this one, so a full sample begins anew. */
 static int mt_sampled(Finder *f, Source *s) {
-    if (!s->n || f->block < s->mt_again || (!s->draws.n && f->n_sampling >= FIND_MT_SAMPLING) ||
+    if (!s->n || f->block < s->mt_again || (!s->draws.n && f->n_sampling >= mt_sampling(f)) ||
         (!s->mt_probed && f->credit.looks < COST_MT_PROBE + LOOKS_KEPT))
         return 0;
     if (!s->draws.n) {
         f->n_sampling++;
         s->mt_least = FIND_MT_LEAST;
         s->mt_probed = 0;
-    } else if (s->draws.n >= FIND_MT_MOST) {
+    } else if (s->draws.n >= mt_most(f)) {
         s->draws.n = 0;
     }
     return 1;
@@ -113,10 +115,10 @@ void mt_look(Finder *f, Env *env, const IdRows *r, u32 resource) {
     Source *s = &f->sources.v[resource];
     if (!mt_sampled(f, s))
         return;
-    u32 at = take_draws(f, env, r, &s->draws, s->first, s->mt_probed ? FIND_MT_MOST : FIND_MT_LEAST);
+    u32 at = take_draws(f, env, r, &s->draws, s->first, s->mt_probed ? mt_most(f) : FIND_MT_LEAST);
     if (s->draws.n < s->mt_least || (!s->mt_probed && !mt_worth(f, env, s)))
         return;
-    take_draws(f, env, r, &s->draws, at, FIND_MT_MOST);
+    take_draws(f, env, r, &s->draws, at, mt_most(f));
     sort_draws(&s->draws);
     while (s->draws.n >= s->mt_least && mt_search(f, env, r, resource))
         ;

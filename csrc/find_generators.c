@@ -8,10 +8,11 @@ enum {
     MOST_FAILED = 10       /* each look in vain doubles the blocks until the next one */
 };
 
-void finder_init(Finder *f, u32 level) {
+void finder_init(Finder *f, u32 level, u32 halvings) {
     find_words_fill();
     memset(f, 0, sizeof *f);
     f->level = level;
+    f->halvings = halvings;
     f->credit.looks = LOOKS_FIRST;
     f->credit.mt = MT_MOST;
     f->credit.values = VALUES_FIRST;
@@ -36,6 +37,15 @@ void finder_free(Finder *f) {
     VEC_FREE(f->own);
     VEC_FREE(f->parent);
     VEC_FREE(f->trace);
+}
+
+size_t finder_held(const Finder *f) {
+    size_t n = streams_held(f) + mt_held(&f->mt) + VEC_HELD(f->of_range) + VEC_HELD(f->seen) + VEC_HELD(f->sources);
+    for (size_t i = 0; i < f->sources.n; i++)
+        n += VEC_HELD(f->sources.v[i].draws);
+    n += VEC_HELD(f->threads) + VEC_HELD(f->touched) + VEC_HELD(f->next) + VEC_HELD(f->sample) + VEC_HELD(f->scratch);
+    n += VEC_HELD(f->digits) + VEC_HELD(f->row_of_id) + VEC_HELD(f->row_of_trace);
+    return n + VEC_HELD(f->own) + VEC_HELD(f->parent) + VEC_HELD(f->trace);
 }
 
 u32 finder_resource(const Finder *f, u32 generator) {

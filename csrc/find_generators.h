@@ -100,6 +100,7 @@ typedef struct {
 
 typedef struct {
     u32 level;
+    u32 halvings;  /* of the sizes below, for a writer with little memory */
     u32 n_numbers; /* of generators, so far */
     u64 block;
     struct {
@@ -126,9 +127,11 @@ typedef struct {
     size_t n_blank;               /* so many of each are as if nothing were known */
 } Finder;
 
-/* Level: 1 (fastest) to 9 (smallest); browsers are looked for from 5 on. */
-void finder_init(Finder *f, u32 level); /* of several threads one at a time */
+/* Level: 1 (fastest) to 9 (smallest); browsers are looked for from 5 on. Halvings: how often the table, and what is
+ * kept for MT19937, is halved; with any, memory for searches is let go after each. */
+void finder_init(Finder *f, u32 level, u32 halvings); /* of several threads one at a time */
 void finder_free(Finder *f);
+size_t finder_held(const Finder *f); /* the memory it holds, bytes */
 
 /* Fills own, parent and trace. A trace's position is that of the half that was drawn first. After a failure the finder
  * can only be freed. */

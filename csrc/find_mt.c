@@ -265,3 +265,8 @@ void mt_free(MtSearch *s) {
     VEC_FREE(s->known);
     map_free(&s->place);
 }
+
+size_t mt_held(const MtSearch *s) {
+    size_t n = VEC_HELD(s->x) + VEC_HELD(s->size) + VEC_HELD(s->filter) + VEC_HELD(s->links);
+    return n + VEC_HELD(s->known) + VEC_HELD(s->place);
+}

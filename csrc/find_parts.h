@@ -54,6 +54,14 @@ static inline void earn_found(Finder *f) {
 /* Time depends on the hashes' seed, what is found does not. */
 static inline u64 finder_seed(const Finder *f) { return (u64)(uintptr_t)f; }
 
+static inline u32 halved(const Finder *f, u32 n, u32 least) {
+    return n >> f->halvings > least ? n >> f->halvings : least;
+}
+
+/* Draws for MT19937 that are kept of a resource, and resources of which they are. */
+static inline u32 mt_most(const Finder *f) { return halved(f, FIND_MT_MOST, 2 * FIND_MT_LEAST); }
+static inline u32 mt_sampling(const Finder *f) { return halved(f, FIND_MT_SAMPLING, 1); }
+
 static const Found NOTHING = {NO_GENERATOR, 0};
 
 /* find_generators.c: looks up the rows of a resource that nothing explained, again */
@@ -75,6 +83,7 @@ void stream_add_v8(Finder *f, Env *env, u32 kind, u32 resource, V8 state);
 void stream_add_mt(Finder *f, Env *env, u32 resource, const MtKnown *words, u32 more);
 void streams_forget(Finder *f);
 void streams_free(Finder *f);
+size_t streams_held(const Finder *f);
 const Stream *stream_of(const Finder *f, u32 generator);
 u64 stream_origin(const Stream *g, u64 position, GeneratorState *state);
 
@@ -100,5 +109,6 @@ enum { MT_FOUND, MT_NOT_FOUND, MT_HOPELESS };
 int mt_probe(Finder *f, Env *env, const Draws *d);
 u32 find_mt(Finder *f, Env *env, const Draws *d, u32 resource);
 void mt_free(MtSearch *s);
+size_t mt_held(const MtSearch *s);
 
 #endif

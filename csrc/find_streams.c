@@ -99,7 +99,7 @@ static void enter(Finder *f, u32 stream, u32 place, u32 n) {
 }
 
 static int may_make(Finder *f, const Stream *g, u32 n) {
-    if (f->n_entered + n > ENTERED_MOST || stream_to(g) + n >= 1u << PLACE_BITS || g->from < n) {
+    if (f->n_entered + n > halved(f, ENTERED_MOST, 0) || stream_to(g) + n >= 1u << PLACE_BITS || g->from < n) {
         f->full = 1;
         return 0;
     }
@@ -230,7 +230,7 @@ static void stream_begin_anew(Stream *g) {
 
 static int keeps(const Finder *f, const Stream *g) {
     u32 kept = stream_to(g) - g->highest + 2 * g->ahead;
-    return g->met && g->values.n && f->n_entered + kept <= ENTERED_KEPT;
+    return g->met && g->values.n && f->n_entered + kept <= halved(f, ENTERED_KEPT, 0);
 }
 
 /* The table is begun anew, with the values around the last ids of those that were met since it was begun last. */
@@ -255,7 +255,7 @@ static void table_begin_anew(Finder *f) {
 }
 
 void streams_forget(Finder *f) {
-    if (f->full || f->n_entered > ENTERED_FULL || f->streams.n >= FIND_STREAMS)
+    if (f->full || f->n_entered > halved(f, ENTERED_FULL, 0) || f->streams.n >= FIND_STREAMS)
         table_begin_anew(f);
 }
 
@@ -265,6 +265,13 @@ void streams_free(Finder *f) {
     VEC_FREE(f->streams);
     VEC_FREE(f->table);
     VEC_FREE(f->other_table);
+}
+
+size_t streams_held(const Finder *f) {
+    size_t n = VEC_HELD(f->streams) + VEC_HELD(f->table) + VEC_HELD(f->other_table);
+    for (size_t i = 0; i < f->streams.n; i++)
+        n += VEC_HELD(f->streams.v[i].values);
+    return n;
 }
 
 const Stream *stream_of(const Finder *f, u32 generator) {

@@ -23,6 +23,11 @@ typedef struct {
 
 enum { PATH_CONTEXTS = 32, SLOT_CONTEXTS = 4 };
 
+static size_t contexts_held(const Contexts *x) {
+    return VEC_HELD(x->index) + VEC_HELD(x->cells) + VEC_HELD(x->of_path) + VEC_HELD(x->of_schema) +
+           VEC_HELD(x->of_slot);
+}
+
 static void contexts_free(Contexts *x) {
     map_free(&x->index);
     VEC_FREE(x->cells);

@@ -32,6 +32,12 @@ static void desk_free(Desk *d) {
     map_free(&d->pairs);
 }
 
+static size_t desk_held(const Desk *d) {
+    size_t n = VEC_HELD(d->rows) + VEC_HELD(d->part) + VEC_HELD(d->refined) + VEC_HELD(d->group);
+    n += VEC_HELD(d->group_path) + VEC_HELD(d->mark) + VEC_HELD(d->touched) + VEC_HELD(d->first_row);
+    return n + VEC_HELD(d->next_row) + VEC_HELD(d->pairs);
+}
+
 /* Marks name atoms of the group before. */
 static void desk_reset(Desk *d) {
     d->mark.n = 0;
@@ -58,9 +64,13 @@ static void count_uses(State *s) {
     Tables *t = &s->t;
     for (size_t i = 0; i < s->b.atoms.n; i++) {
         Atom *a = &t->atoms.v[s->b.atoms.v[i]];
-        a->uses++;
-        if (a->is_text)
-            t->strings.v[a->value].uses++;
+        String *text = a->is_text ? &t->strings.v[a->value] : NULL;
+        if (!a->uses++) {
+            s->n_fields++;
+            s->field_bytes += a->enc_n + (text && !text->uses ? text->n : 0);
+        }
+        if (text)
+            text->uses++;
     }
 }
 

@@ -56,10 +56,10 @@ static void id_desk_group_begins(IdDesk *d) {
     d->candidates.n = 0;
 }
 
-static IdDesk *id_desk_new(u32 level) {
+static IdDesk *id_desk_new(u32 level, u32 halvings) {
     IdDesk *d = calloc(1, sizeof *d);
     if (d)
-        finder_init(&d->finder, level);
+        finder_init(&d->finder, level, halvings);
     return d;
 }
 
@@ -78,6 +78,13 @@ static void id_desk_free(IdDesk *d) {
     VEC_FREE(d->parent);
     VEC_FREE(d->trace);
     free(d);
+}
+
+static size_t id_desk_held(const IdDesk *d) {
+    size_t n = sizeof *d + finder_held(&d->finder) + VEC_HELD(d->resources.names) + VEC_HELD(d->resources.index);
+    n += arena_held(&d->resources.arena) + VEC_HELD(d->resources.name) + VEC_HELD(d->resource);
+    n += VEC_HELD(d->candidate_index) + VEC_HELD(d->candidates) + VEC_HELD(d->used) + VEC_HELD(d->states);
+    return n + VEC_HELD(d->own) + VEC_HELD(d->parent) + VEC_HELD(d->trace);
 }
 
 /* --- resources ---------------------------------------------------------------------------------------------------- */
@@ -241,8 +248,9 @@ static void plan_ids(State *s, IdDesk *d, Plan *p) {
     s->own_from.n = s->parent_from.n = s->trace_from.n = d->used.n = p->generators.n = 0;
     d->own.n = d->parent.n = d->trace.n = d->n_described = 0;
     number_resources(s, d);
-    for (size_t first = 0; first < n; first += STRETCH)
-        find_stretch(s, d, first, n - first < STRETCH ? n - first : STRETCH);
+    size_t stretch = STRETCH >> d->finder.halvings;
+    for (size_t first = 0; first < n; first += stretch)
+        find_stretch(s, d, first, n - first < stretch ? n - first : stretch);
     if (!d->candidates.n)
         return;
     plan_definitions(s, d, p);

@@ -121,8 +121,9 @@ typedef struct {
     u32 resource_path; /* of the resource spans around */
     Origins own_from;  /* writer: where the ids of the block's spans come from; of all spans, or of none */
     Origins parent_from, trace_from;
-    u32 n_serials; /* atoms defined */
-    u32 n_slots;   /* slots with values, of defined schemas */
+    u32 n_serials;             /* atoms defined */
+    u32 n_slots;               /* slots with values, of defined schemas */
+    u64 n_fields, field_bytes; /* encoder: different ones that the records of its blocks have, with their texts */
     u32 threshold, level;
     u32 last_trace, last_path;
     u8 last_grain[2];

@@ -102,6 +102,8 @@ static void state_copy(State *to, const State *from) {
     TABLE_COPY(env, to->uuid_index, from->uuid_index);
     to->n_serials = from->n_serials;
     to->n_slots = from->n_slots;
+    to->n_fields = from->n_fields;
+    to->field_bytes = from->field_bytes;
     to->last_path = from->last_path;
     memcpy(to->last_grain, from->last_grain, sizeof to->last_grain);
     to->block = from->block;

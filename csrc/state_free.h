@@ -47,6 +47,29 @@ static void state_free(State *s) {
 #endif
 }
 
+static size_t generators_held(const State *s) {
+    size_t n = VEC_HELD(s->generators) + VEC_HELD(s->processes);
+    for (size_t i = 0; i < s->generators.n; i++)
+        n += VEC_HELD(s->generators.v[i].values);
+    return n;
+}
+
+static size_t state_held(const State *s) {
+    size_t n = tables_held(&s->t) + batch_held(&s->b) + contexts_held(&s->x) + generators_held(s);
+    n += VEC_HELD(s->recent_index) + VEC_HELD(s->trace_index) + VEC_HELD(s->series_index) + VEC_HELD(s->memory);
+    n += VEC_HELD(s->skeleton_index) + VEC_HELD(s->uuid_index) + VEC_HELD(s->mention_slots);
+    n += VEC_HELD(s->recents) + VEC_HELD(s->traces) + VEC_HELD(s->mentions) + VEC_HELD(s->clocks) + VEC_HELD(s->series);
+    n += VEC_HELD(s->skeletons) + VEC_HELD(s->def_skeletons) + VEC_HELD(s->uuids);
+    n += VEC_HELD(s->own_from) + VEC_HELD(s->parent_from) + VEC_HELD(s->trace_from) + VEC_HELD(s->scratch);
+    for (int i = 0; i < N_STREAMS; i++)
+        n += VEC_HELD(s->streams[i].out);
+#if TZ_ENCODING
+    for (int i = 0; i < N_CODERS; i++)
+        n += VEC_HELD(s->coders[i].out) + VEC_HELD(s->coders[i].steps);
+#endif
+    return n;
+}
+
 /* A table that is much too large for the last group is let go, so that clearing costs no more than filling. */
 static void mention_slots_clear(State *s) {
     if (s->mention_slots.n / 16 > s->mentions.n + 256)
@@ -77,7 +100,7 @@ static void state_begin(State *s, const Preset *preset) {
     s->uuids.n = 0;
     index_clear(&s->uuid_index);
     generators_clear(s);
-    s->n_values = s->resource_path = 0;
+    s->n_values = s->n_fields = s->field_bytes = s->resource_path = 0;
     s->last_trace = s->last_path = s->n_serials = s->n_slots = s->block = 0;
     s->budget = TZ_BUDGET_START;
     s->last_grain[0] = s->last_grain[1] = 0;

@@ -29,6 +29,12 @@ void summary_free(Summary *s) {
     VEC_FREE(s->trace_slots);
 }
 
+size_t summary_held(const Summary *s) {
+    size_t n = VEC_HELD(s->pairs) + VEC_HELD(s->strings) + VEC_HELD(s->trace_hash) + VEC_HELD(s->last_row);
+    n += VEC_HELD(s->facts) + VEC_HELD(s->pair_service) + VEC_HELD(s->string_facts);
+    return n + VEC_HELD(s->pair_index) + VEC_HELD(s->trace_slots);
+}
+
 static void summary_begin(Summary *s, Tables *t) {
     s->is_unknown = 0;
     s->pairs.n = s->strings.n = s->trace_hash.n = s->last_row.n = s->facts.n = s->string_facts.n = 0;

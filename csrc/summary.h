@@ -40,6 +40,7 @@ typedef struct {
 } Summary;
 
 void summary_free(Summary *s);
+size_t summary_held(const Summary *s);
 
 /* Fills `s` with what is pending in `b`. Fails only for want of memory. */
 void summarize(Summary *s, Tables *t, const Batch *b);

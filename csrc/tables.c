@@ -38,6 +38,23 @@ void tables_free(Tables *t) {
     index_free(&t->shape_index);
 }
 
+size_t tables_held(const Tables *t) {
+    size_t n = arena_held(&t->arena);
+    for (size_t i = 0; i < t->classes.n; i++)
+        n += VEC_HELD(t->classes.v[i].atoms);
+    for (size_t i = 0; i < t->schemas.n; i++)
+        n += VEC_HELD(t->schemas.v[i].orders);
+    for (size_t i = 0; i < N_KINDS; i++)
+        n += VEC_HELD(t->def_paths[i]);
+    n += VEC_HELD(t->strings) + VEC_HELD(t->classes) + VEC_HELD(t->atoms) + VEC_HELD(t->schemas) + VEC_HELD(t->shapes);
+    n += VEC_HELD(t->slot_cls) + VEC_HELD(t->slot_rank) + VEC_HELD(t->modes) + VEC_HELD(t->conds);
+    n += VEC_HELD(t->perms) + VEC_HELD(t->places) + VEC_HELD(t->came) + VEC_HELD(t->valued);
+    n += VEC_HELD(t->paths) + VEC_HELD(t->path_atoms) + VEC_HELD(t->hole_slots);
+    n += VEC_HELD(t->def_strings) + VEC_HELD(t->def_classes) + VEC_HELD(t->def_schemas);
+    n += VEC_HELD(t->string_index) + VEC_HELD(t->atom_index) + VEC_HELD(t->schema_index) + VEC_HELD(t->path_index);
+    return n + VEC_HELD(t->class_index) + VEC_HELD(t->shape_index);
+}
+
 void tables_clear(Tables *t) {
     for (size_t i = 0; i < t->classes.n; i++)
         VEC_FREE(t->classes.v[i].atoms);

@@ -144,6 +144,7 @@ typedef struct Tables {
 
 void tables_free(Tables *t);
 void tables_clear(Tables *t); /* keeps the memory */
+size_t tables_held(const Tables *t);
 
 u32 string_intern(Tables *t, const u8 *p, size_t n);
 u32 string_add(Tables *t, const u8 *p, size_t n); /* without looking for an equal one */

@@ -20,6 +20,13 @@ void writer_free(Writer *w) {
     VEC_FREE(w->message_size);
 }
 
+size_t writer_held(const Writer *w) {
+    size_t n = VEC_HELD(w->steps) + VEC_HELD(w->run) + VEC_HELD(w->programs) + VEC_HELD(w->index);
+    for (int k = 0; k < N_KINDS; k++)
+        n += VEC_HELD(w->size[k]) + VEC_HELD(w->program[k]);
+    return n + VEC_HELD(w->message_size);
+}
+
 void writer_reset(Writer *w) {
     w->steps.n = w->programs.n = 0;
     map_clear(&w->index);

@@ -28,6 +28,7 @@ typedef struct {
 } Writer;
 
 void writer_free(Writer *w);
+size_t writer_held(const Writer *w);
 void writer_reset(Writer *w); /* when the tables begin anew */
 
 /* Lays out all messages of the columns and returns their bytes in total. `message_size` then has each one's. */

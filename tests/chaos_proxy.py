@@ -5,10 +5,13 @@ from __future__ import annotations
 import http.client
 import random
 import threading
+from collections import Counter
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 
 TIMEOUT_SECONDS = 10
+TROUBLES = ("request lost", "answer lost", "repeated", "late")
 
 
 class ChaosProxy(ThreadingHTTPServer):
@@ -22,10 +25,11 @@ class ChaosProxy(ThreadingHTTPServer):
         self.trouble = trouble
         self.is_away = False
         """While it is, every connection ends without an answer."""
-        self.n_of: dict[str, int] = {}
+        self.n_of: Counter[str] = Counter()
         """How often each trouble came."""
         self.lock = threading.Lock()
         self._random = random.Random(seed)
+        self._kinds = cycle(TROUBLES)
         self._old: list[tuple[str, dict[str, str], bytes]] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -33,13 +37,18 @@ class ChaosProxy(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def end(self) -> None:
+        self.shutdown()
+        self.server_close()
+
     def choose(self) -> str:
         with self.lock:
-            kinds = ("request lost", "answer lost", "repeated", "late")
-            kind = self._random.choice(kinds) if self._random.random() < self.trouble else "passed on"
+            kind = "passed on"
             if self.is_away:
                 kind = "away"
-            self.n_of[kind] = self.n_of.get(kind, 0) + 1
+            elif self._random.random() < self.trouble:
+                kind = next(self._kinds)
+            self.n_of[kind] += 1
             return kind
 
     def keep(self, request: tuple[str, dict[str, str], bytes]) -> None:
@@ -56,6 +65,7 @@ class ChaosProxy(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: ChaosProxy
 
     def do_POST(self) -> None:

@@ -121,7 +121,7 @@ def backend() -> Iterator[Backend]:
             status = stub.take(gzip.decompress(body) if is_gzip else body) if self.path == "/v1/traces" else 404
             self.send_response(status)
             if status in (429, 503):
-                self.send_header("Retry-After", "0")
+                self.send_header("Retry-After", "1")
             self.send_header("Content-Length", "0")
             self.end_headers()
 

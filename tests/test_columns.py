@@ -181,3 +181,20 @@ def test_numpy_is_not_imported_for_compressing() -> None:
     code = "import sys, tracezip; tracezip.decompress(tracezip.compress(b'')); print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_numpy_is_not_imported_for_writing_and_reading_an_index() -> None:
+    code = """
+import io, sys, tracezip
+from tracezip import index, limits
+limits.UNIT_SPANS = 1
+file = io.BytesIO()
+with tracezip.open(file, "wb") as writer:
+    for number in range(3):
+        writer.write(bytes.fromhex("0a0d120b12090a01") + bytes([number]) + bytes.fromhex("2a046e616d65"))
+        writer.flush()
+units = index.read_units(file)
+print([[pair.name for pair in unit.summary.pairs] for unit in units], "numpy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[['name'], ['name'], ['name']] False\n"

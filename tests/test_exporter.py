@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -122,16 +127,24 @@ def test_what_is_no_span_is_a_failure_and_no_exception(made: Any) -> None:
         exporter = made(server.url)
         assert exporter.export([object()]) is FAILURE
         assert exporter.export([]) is SUCCESS
+        assert exporter.export(None) is FAILURE
 
 
 def test_an_error_that_nobody_foresaw_is_a_failure_and_no_exception(made: Any, monkeypatch: Any) -> None:
     with gateway() as server:
-        exporter = made(server.url)
-        monkeypatch.setattr(exporter, "_target", None)
-        assert exporter.export(made_spans(2)) is FAILURE
+        exporter = made(server.url, batch_size=10)
+        target, n_puts = exporter._target, itertools.count()
+
+        def put(*arguments: Any) -> bool:
+            return target.put(*arguments) if next(n_puts) == 0 else 1 // 0
+
+        monkeypatch.setattr(exporter, "_target", SimpleNamespace(by_service=False, put=put))
+        assert exporter.export(made_spans(25)) is FAILURE
+        assert exporter.get_tracezip_stats()["dropped_spans"] == {"error": 15}
         assert not exporter.force_flush()
         exporter.shutdown()
-        assert exporter.get_tracezip_stats()["dropped_spans"] == {"error": 2}
+        target.shutdown(0)
+        assert len(server.names()) == 10
 
 
 def test_many_threads_may_export_at_a_time(made: Any) -> None:
@@ -218,6 +231,29 @@ def test_after_shutdown_spans_are_refused_and_it_is_said_once(made: Any, caplog:
     assert exporter.get_tracezip_stats()["dropped_spans"] == {"shutdown": 2}
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_sends_a_stream_of_its_own(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, tracezip\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "from opentelemetry.sdk.trace.export import BatchSpanProcessor\n"
+        "provider = TracerProvider()\n"
+        "exporter = tracezip.TracezipExporter(sys.argv[1], spool_dir=sys.argv[2])\n"
+        "provider.add_span_processor(BatchSpanProcessor(exporter))\n"
+        "tracer = provider.get_tracer('tests')\n"
+        "tracer.start_span('before').end(); provider.force_flush()\n"
+        "child = os.fork()\n"
+        "for _ in range(3): tracer.start_span('parent' if child else 'child').end(); provider.force_flush()\n"
+        "provider.shutdown()\n"
+        "if child: assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    with gateway() as server:
+        command = [sys.executable, "-W", "ignore", "-c", code, server.url, str(tmp_path)]
+        subprocess.run(command, check=True, timeout=60)
+        assert sorted(server.names()) == ["before", *["child"] * 3, *["parent"] * 3]
+        assert len({path for path, _ in server.requests}) == 2
+
+
 def test_no_spans_are_made_of_the_sending_itself(made: Any, monkeypatch: Any) -> None:
     seen, deliver = [], Link.deliver
 
@@ -229,6 +265,15 @@ def test_no_spans_are_made_of_the_sending_itself(made: Any, monkeypatch: Any) ->
     with gateway() as server:
         made(server.url).export(made_spans(1))
     assert seen == [True]
+
+
+def test_with_a_memory_limit_everything_arrives_just_so(made: Any) -> None:
+    with gateway() as server:
+        exporter = made(server.url, memory_limit="8MB")
+        for _ in range(20):
+            assert exporter.export(made_spans(200)) is SUCCESS
+        assert exporter._target._link._stream._encoder.memory < 4_000_000
+        assert server.names() == [f"span {number}" for number in range(200)] * 20
 
 
 def test_the_statistics_of_the_process_are_those_of_all_its_exporters(made: Any) -> None:

@@ -60,8 +60,8 @@ class Told:
 class Both:
     """The native finder and the reference: given the same blocks, they must find the same, and what is true."""
 
-    def __init__(self, level: int = 3) -> None:
-        self.native, self.reference = _native.Finder(level), Finder(level)
+    def __init__(self, level: int = 3, halvings: int = 0) -> None:
+        self.native, self.reference = _native.Finder(level, halvings), Finder(level, halvings)
         self.told: dict[int, Told] = {}
         self.own: list[Found | None] = []
         self.parent: list[Found | None] = []

@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from chaos_proxy import ChaosProxy
+from chaos_proxy import TROUBLES, ChaosProxy
 
 import tracezip
 from tracezip.convert.spans import read_spans
@@ -50,12 +50,17 @@ class Backend(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def end(self) -> None:
+        self.shutdown()
+        self.server_close()
+
     def handle_error(self, *_: object) -> None:
         """The gateway was killed in the middle of a request."""
 
 
 class _BackendHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Backend
 
     def do_POST(self) -> None:
@@ -146,10 +151,10 @@ def acknowledged(folder: Path) -> set[str]:
 
 
 def make_trouble(seed: int, proxy: ChaosProxy, programs: dict[str, Program]) -> None:
-    """For SECONDS kills a program or takes the endpoint away, over and over."""
+    """For SECONDS, and until every trouble of the proxy has come, kills a program or takes the endpoint away."""
     chance, end = random.Random(seed), time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        time.sleep(chance.uniform(0.3, 1.2))
+    while time.monotonic() < end or not set(TROUBLES) <= proxy.n_of.keys():
+        time.sleep(chance.uniform(0.5, 2))
         what = chance.choice([*programs, "away"])
         if what == "away":
             proxy.is_away = True
@@ -170,11 +175,11 @@ def stack() -> Iterator[ExitStack]:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_span_that_the_sdk_was_told_is_safe_arrives(stack: ExitStack, tmp_path: Path, seed: int) -> None:
     backend = Backend(seed)
-    stack.callback(backend.shutdown)
+    stack.callback(backend.end)
     port = free_port()
     programs = {"gateway": stack.enter_context(gateway(port, "--to", backend.url))}
     proxy = ChaosProxy(port, seed=seed, trouble=0.2)
-    stack.callback(proxy.shutdown)
+    stack.callback(proxy.end)
     programs["client"] = stack.enter_context(client(proxy.url, tmp_path))
 
     make_trouble(seed, proxy, programs)
@@ -184,7 +189,6 @@ def test_every_span_that_the_sdk_was_told_is_safe_arrives(stack: ExitStack, tmp_
         expected = acknowledged(tmp_path)
         wait_for(lambda: not expected - backend.spans.keys(), DRAIN_SECONDS, "the spans that were acknowledged")
     assert len(expected) > 100
-    assert {"request lost", "answer lost", "repeated", "late"} <= proxy.n_of.keys()
 
 
 def test_every_span_that_the_sdk_was_told_is_safe_is_in_an_archive(stack: ExitStack, tmp_path: Path) -> None:
@@ -192,7 +196,7 @@ def test_every_span_that_the_sdk_was_told_is_safe_is_in_an_archive(stack: ExitSt
     pattern = str(tmp_path / "archives" / "{date}" / "{service}.tzip")
     programs = {"gateway": stack.enter_context(gateway(port, "--archive", pattern))}
     proxy = ChaosProxy(port, seed=3, trouble=0.2)
-    stack.callback(proxy.shutdown)
+    stack.callback(proxy.end)
     programs["client"] = stack.enter_context(client(proxy.url, tmp_path))
 
     make_trouble(3, proxy, programs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from archives import field, message, span, varint
-from http_answers import Reply, Request, json_reply, serving
+from http_answers import CERTIFICATE, KEY, Reply, Request, json_reply, serving
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceRequest,
@@ -345,6 +346,36 @@ def test_a_forked_child_makes_connections_of_its_own() -> None:
         results.close()
 
 
+def server_tls(*, asks_clients: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE, KEY)
+    if asks_clients:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(CERTIFICATE)
+    return context
+
+
+def quiet(*_: object) -> None:
+    """In place of what http.server prints about a client that goes away."""
+
+
+def test_a_server_is_trusted_only_with_the_certificate_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socketserver.BaseServer.handle_error", quiet)
+    with serving(lambda request: Reply(200), server_tls()) as web:
+        assert HttpClient(certificate=CERTIFICATE).post(web.url, b"").status == 200
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            HttpClient().post(web.url, b"")
+
+
+def test_a_client_shows_its_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socketserver.BaseServer.handle_error", quiet)
+    with serving(lambda request: Reply(200), server_tls(asks_clients=True)) as web:
+        client = HttpClient(certificate=CERTIFICATE, client_certificate=CERTIFICATE, client_key=KEY)
+        assert client.post(web.url, b"").status == 200
+        with pytest.raises(Unreachable):
+            HttpClient(certificate=CERTIFICATE).post(web.url, b"")
+
+
 def test_certificates_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> None:
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("nothing")
@@ -359,7 +390,16 @@ def test_certificates_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> No
             HttpClient(**options)  # type: ignore[arg-type]
 
 
-def test_the_program_says_who_it_is() -> None:
+@pytest.mark.parametrize(("name", "value"), [("a b", "?"), ("", "?"), ("a", "?\n?"), ("a", "?\u20ac"), ("a", "?\0")])
+def test_a_header_that_cannot_be_sent_is_told_at_once_without_its_value(name: str, value: str) -> None:
+    with pytest.raises(InputError, match="cannot be sent") as caught:
+        HttpClient(headers={name: value})
+    assert "?" not in str(caught.value)
+
+
+def test_the_program_says_who_it_is_unless_it_is_told_otherwise() -> None:
     with serving(lambda request: Reply(200)) as web:
         HttpClient().post(web.url, b"")
-        assert web.requests[0].headers["user-agent"] == f"tracezip/{tracezip.__version__}"
+        HttpClient(headers={"USER-AGENT": "me"}).post(web.url, b"")
+        agents = [request.headers["user-agent"] for request in web.requests]
+        assert agents == [f"tracezip/{tracezip.__version__}", "me"]

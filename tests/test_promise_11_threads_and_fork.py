@@ -16,6 +16,7 @@ import pytest
 from archives import MESSAGES, archive, chained, message, read
 
 import tracezip
+from tracezip.writer import Writer
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -193,3 +194,16 @@ def test_a_forked_child_makes_objects_of_its_own(tmp_path: Path) -> None:
 
     in_child(use)
     assert tracezip.decompress(first + compressor.finish()) == MESSAGES[0]
+
+
+def test_a_writer_whose_blocks_build_on_each_other_writes_the_same_whatever_the_threads() -> None:
+    written = []
+    for threads in (1, 4):
+        file = io.BytesIO()
+        with Writer(file, "x", level=3, dictionary_threshold=2, metadata=None, threads=threads, chained=True) as writer:
+            for message in MESSAGES * 20:
+                writer.write(message)
+                writer.flush()
+        written.append(file.getvalue())
+    assert written[0] == written[1]
+    assert read(written[0]).messages == MESSAGES * 20

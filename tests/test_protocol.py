@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 import xxhash
 from archives import MESSAGES
+from archives import message as otlp_message
 
 from tracezip.codec import Compressor, Decompressor
 from tracezip.errors import FormatError, InputError, UnsupportedError
@@ -235,6 +236,21 @@ def test_only_its_own_stream_dies_of_a_frame_that_does_not_decode() -> None:
     assert receiver.memory < 4 << 20
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_comes_gets_an_answer(seed: int) -> None:
+    source = random.Random(seed)
+    receiver = new_receiver()
+    for number in range(30):
+        bodies = [bytearray(body) for body in Client(ID).bodies(*MESSAGES[:3])]
+        for body in bodies:
+            for _ in range(source.choice([0, 0, 1, 3])):
+                body[source.randrange(len(body))] = source.randrange(256)
+            cut_off = bytes(body[: source.choice([len(body), source.randrange(len(body))])])
+            answer = receiver.receive(ID if number % 2 else source.randbytes(16), cut_off)
+            assert answer.status in (200, 400, 409, 413)
+            assert json.dumps(answer.body)
+
+
 def test_other_frames_under_the_number_of_a_pending_message_are_not_taken() -> None:
     backend, client = Backend(TryLater(None, "busy")), Client(ID)
     receiver = Receiver(backend.deliver)
@@ -321,14 +337,29 @@ def test_the_stream_that_was_used_longest_ago_is_forgotten_for_a_new_one() -> No
     assert receiver.receive(first, clients[first].body(b"message")).status == 200
 
 
+def memory_of_one_stream(message: bytes) -> int:
+    receiver = new_receiver()
+    receiver.receive(ID, Client(ID).body(message))
+    return receiver.memory
+
+
 def test_streams_are_forgotten_when_all_of_them_hold_too_much() -> None:
-    one = new_receiver()
-    one.receive(ID, Client(ID).body(bytes(1000)))
-    receiver = new_receiver(max_memory=3 * one.memory + 1000)
+    max_memory = 5 * memory_of_one_stream(bytes(1000)) + 1000
+    receiver = new_receiver(max_memory=max_memory)
     for stream_id in stream_ids(10):
         assert receiver.receive(stream_id, Client(stream_id).body(bytes(1000))).status == 200
-        assert receiver.memory <= 3 * one.memory + 1000
-    assert receiver.n_streams == 3
+        assert receiver.memory <= max_memory
+    assert receiver.n_streams == 5
+
+
+def test_a_stream_that_holds_too_much_does_not_push_out_the_others() -> None:
+    large = b"".join(otlp_message(number, n_spans=500) for number in range(4))
+    receiver = new_receiver(max_memory=3 * memory_of_one_stream(large))
+    small, other = Client(ID), stream_ids(1)[0]
+    receiver.receive(ID, small.body(b"one"))
+    assert receiver.receive(other, Client(other).body(large)).status == 200
+    assert receiver.n_streams == 1
+    assert receiver.receive(ID, small.body(b"two")).status == 200
 
 
 def test_a_pending_message_counts_as_memory() -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archives import MESSAGES
+from archives import MESSAGES, archive, message
 
 import tracezip
+from tracezip import limits
 from tracezip.live import archives as module
 from tracezip.live.archives import RotatingArchives
 
@@ -136,6 +137,32 @@ def test_few_files_are_open_at_a_time(tmp_path: Path, clock: Clock, monkeypatch:
     }
 
 
+def test_a_flush_after_each_message_costs_little(tmp_path: Path) -> None:
+    messages = [message(number) for number in range(200)]
+    archives = RotatingArchives(tmp_path / "a.tzip")
+    for one in messages:
+        archives.write(one)
+        archives.flush()
+    archives.close()
+    assert contents(tmp_path) == {"a.tzip": messages}
+    assert (tmp_path / "a.tzip").stat().st_size < 0.7 * len(archive(messages))
+
+
+def test_damage_costs_no_more_than_a_large_block_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BLOCK_SPANS", 100)
+    messages = [message(number) for number in range(200)]
+    archives = RotatingArchives(tmp_path / "a.tzip")
+    for one in messages:
+        archives.write(one)
+        archives.flush()
+    archives.close()
+    data = bytearray((tmp_path / "a.tzip").read_bytes())
+    data[100] ^= 1
+    (tmp_path / "a.tzip").write_bytes(data)
+    with tracezip.open(tmp_path / "a.tzip", skip_damage=True) as reader:
+        assert list(reader) == messages[50:]
+
+
 def test_files_say_of_themselves_what_was_asked(tmp_path: Path) -> None:
     archives = RotatingArchives(tmp_path / "a.tzip", facts={"host": "a1"})
     archives.write(MESSAGES[0])
@@ -159,6 +186,11 @@ def test_a_pattern_with_an_unknown_placeholder_is_refused() -> None:
 def test_an_unknown_fsync_is_refused() -> None:
     with pytest.raises(tracezip.InputError, match="always, close or never"):
         RotatingArchives("a.tzip", fsync="sometimes")  # type: ignore[arg-type]
+
+
+def test_wrong_options_are_refused_before_there_is_a_message() -> None:
+    with pytest.raises(tracezip.InputError, match="level must be from 1 to 9"):
+        RotatingArchives("a.tzip", level=10)
 
 
 @pytest.mark.parametrize(("fsync", "n_flushed", "n_closed"), [("always", 2, 1), ("close", 0, 1), ("never", 0, 0)])
@@ -224,7 +256,7 @@ def test_after_a_full_disk_the_next_message_goes_to_a_new_file(tmp_path: Path, m
 PROGRAM = """
 import os, signal, sys
 sys.path[:0] = {path!r}
-from archives import MESSAGES
+from archives import MESSAGES, archive, message
 from tracezip.live.archives import RotatingArchives
 archives = RotatingArchives({pattern!r})
 for index, message in enumerate(MESSAGES):

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from archives import message
 
+from tracezip.live import segments as segments_module
 from tracezip.live import spool as module
 from tracezip.live.errors import SpoolFull
 from tracezip.live.spool import Spool
@@ -168,6 +170,7 @@ import os, signal, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from archives import message
+from tracezip.live import segments as segments_module
 from tracezip.live import spool as module
 module.SEGMENT_BYTES = {segment_bytes}
 spool = module.Spool({folder!r})
@@ -260,6 +263,32 @@ def test_a_segment_that_cannot_be_read_is_put_aside(tmp_path: Path, monkeypatch:
     again.close()
 
 
+def test_an_error_that_passes_costs_nothing(spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OftenFails(module.Reader):
+        n_good = 0
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            if OftenFails.n_good < 0:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            super().__init__(*args, **options)
+
+        def __next__(self) -> bytes:
+            OftenFails.n_good -= 1
+            if OftenFails.n_good < 0:
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+            return super().__next__()
+
+    monkeypatch.setattr(module, "Reader", OftenFails)
+    fill(spool, MESSAGES[:4])
+    found: list[bytes] = []
+    for n_good in range(12):
+        OftenFails.n_good = n_good
+        with suppress(OSError):
+            found += drain(spool, 1)
+    assert found == MESSAGES[:4]
+    assert spool.peek() is None
+
+
 def test_a_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     first, second = Spool(tmp_path), Spool(tmp_path)
     fill(first, MESSAGES[:3])
@@ -335,7 +364,8 @@ def test_fsync_is_called_as_often_as_was_asked(
 ) -> None:
     synced: list[int] = []
     monkeypatch.setattr(module.os, "fsync", synced.append)
-    monkeypatch.setattr(module, "sync_folder", lambda _: None)
+    for one in (module, segments_module):
+        monkeypatch.setattr(one, "sync_folder", lambda _: None)
     spool = Spool(tmp_path, fsync=fsync)
     fill(spool, MESSAGES[:2])
     spool.close()

@@ -37,7 +37,7 @@ class TraceServer:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                server.requests.append((self.path, dict(self.headers)))
+                server.requests.append((self.path, {name.title(): value for name, value in self.headers.items()}))
                 answer = server._answer(self.path, self.headers.get("Content-Encoding"), body)
                 text = json.dumps(answer.body).encode()
                 self.send_response(answer.status)

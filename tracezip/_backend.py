@@ -64,6 +64,11 @@ class BlockEncoder(BlockRows, Protocol):
     """Spans among them."""
     n_messages: int
     """Messages, or parts of them, that were added and are not encoded yet."""
+    memory: int
+    """Bytes that it holds: tables, columns and buffers, also where they are empty now. The reference estimates them."""
+    weight: int
+    """Bytes that what the restart group knows may take, the same number in both backends: what a writer that bounds
+    its memory goes by."""
 
     def add(
         self,
@@ -90,6 +95,9 @@ class BlockEncoder(BlockRows, Protocol):
     def summary(self) -> BlockSummary | None:
         """What was added, summed up; None if the meaning of some of it is not known. Before `encode`."""
 
+    def trim(self) -> None:
+        """As `reset`, and gives back the memory of tables and buffers, which it keeps otherwise."""
+
     def reset(self, like: Self | None = None) -> None:
         """Begins a restart group: all dictionaries are forgotten. Only with nothing pending.
 
@@ -105,6 +113,9 @@ class BlockDecoder(BlockRows, Protocol):
 
     A block is either decoded to messages, or its rows are read, from which a query takes what it needs.
     """
+
+    memory: int
+    """As of an encoder."""
 
     def decode(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bool]]:
         """The parts of a block, and whether each continues in the next.
@@ -168,7 +179,8 @@ _module = _load()
 
 NAME: str = _module.NAME
 Encoder: Callable[..., BlockEncoder] = _module.Encoder
-"""Encoder(preset strings, dictionary_threshold, level, another encoder of the stream or nothing)."""
+"""Encoder(preset strings, dictionary_threshold, level, another encoder of the stream or nothing, halvings): of the
+tables for finding generators of ids, 0 if it is left out."""
 Decoder: Callable[[Sequence[bytes]], BlockDecoder] = _module.Decoder
 """Decoder(preset strings)."""
 count_spans: Callable[[bytes | memoryview, int], int] = _module.count_spans

@@ -63,8 +63,11 @@ cdef extern from "encode.h" nogil:
         size_t n
     enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, N_COLUMNS
     Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
-    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream)
+    CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream, uint32_t halvings)
+    void encoder_trim(CEncoder *e)
     void encoder_free(CEncoder *e)
+    size_t encoder_held(const CEncoder *e)
+    uint64_t encoder_weight(const CEncoder *e)
     int encoder_reset(CEncoder *e, const CEncoder *like)
     int encoder_add(CEncoder *e, const uint8_t *p, size_t n, const uint8_t *prefix, size_t prefix_n, uint64_t skip, uint32_t more, uint64_t most_spans, int *added)
     int encoder_plan_ids(CEncoder *e)
@@ -97,6 +100,7 @@ cdef extern from "decode.h" nogil:
         size_t n
     CDecoder *decoder_new(const Preset *preset)
     void decoder_free(CDecoder *d)
+    size_t decoder_held(const CDecoder *d)
     int decoder_reset(CDecoder *d, const CDecoder *like)
     int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, const char **where)
     int decoder_measure(CDecoder *d, const char **where)
@@ -150,12 +154,13 @@ cdef extern from "find_generators.h" nogil:
         size_t n
     ctypedef struct CFinder "Finder":
         FoundRows own, parent, trace
-    void finder_init(CFinder *f, uint32_t level)
+    void finder_init(CFinder *f, uint32_t level, uint32_t halvings)
     void finder_free(CFinder *f)
     int finder_try(CFinder *f, const IdRows *rows)
     uint32_t finder_resource(const CFinder *f, uint32_t generator)
     uint64_t finder_origin(CFinder *f, uint32_t generator, uint64_t position, GeneratorState *state)
 
+MAX_HALVINGS = 8
 COUNTS = ("rows", "spans", "messages", "traces", "paths", "schemas", "strings", "atoms", "contexts")
 
 
@@ -392,17 +397,20 @@ cdef class Encoder(_Rows):
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
     level: 1 (fastest) to 9 (smallest). of_same_stream: another encoder, with which it shares what is known of ids.
+    halvings: how often the tables for finding generators of ids are halved.
     """
     cdef CEncoder *_c
     cdef _Preset _strings
     cdef Encoder _like  # what this one knows may stand in the memory of that one
 
-    def __cinit__(self, preset, uint32_t dictionary_threshold, uint32_t level, Encoder of_same_stream=None):
+    def __cinit__(self, preset, uint32_t dictionary_threshold, uint32_t level, Encoder of_same_stream=None, uint32_t halvings=0):
+        if halvings > MAX_HALVINGS:
+            raise ValueError(f"halvings is {halvings}, the limit is {MAX_HALVINGS}")
         self._strings = _preset(preset)
         if of_same_stream is not None:
             of_same_stream._alive()
         self._c = encoder_new(
-            self._strings.c, dictionary_threshold, level, NULL if of_same_stream is None else of_same_stream._c
+            self._strings.c, dictionary_threshold, level, NULL if of_same_stream is None else of_same_stream._c, halvings
         )
         if self._c == NULL:
             raise MemoryError("no memory for an encoder")
@@ -479,6 +487,12 @@ cdef class Encoder(_Rows):
             _narrow(&s.last_row),
         )
 
+    def trim(self):
+        self._alive()
+        encoder_trim(self._c)
+        self._check(encoder_reset(self._c, NULL), NULL)
+        self._like = None
+
     def reset(self, Encoder like=None):
         self._alive()
         if like is not None:
@@ -505,6 +519,16 @@ cdef class Encoder(_Rows):
     @property
     def n_messages(self):
         return self._count(COUNT_MESSAGES)
+
+    @property
+    def memory(self):
+        self._alive()
+        return encoder_held(self._c)
+
+    @property
+    def weight(self):
+        self._alive()
+        return encoder_weight(self._c)
 
     cdef RowReader _rows(self) except *:
         self._alive()
@@ -559,6 +583,11 @@ cdef class Decoder(_Rows):
     cdef _alive(self):
         if self._c == NULL:
             raise UsageError("this decoder has failed before; reset it")
+
+    @property
+    def memory(self):
+        self._alive()
+        return decoder_held(self._c)
 
     cdef RowReader _rows(self) except *:
         self._alive()
@@ -694,8 +723,8 @@ cdef class Finder:
     cdef CFinder _c
     cdef bint _failed
 
-    def __cinit__(self, uint32_t level):
-        finder_init(&self._c, level)
+    def __cinit__(self, uint32_t level, uint32_t halvings=0):
+        finder_init(&self._c, level, halvings)
 
     def __dealloc__(self):
         finder_free(&self._c)

@@ -158,10 +158,11 @@ class _OfThread(threading.local):
         return self.compressors[level]
 
 
-def _new_compressor(level: int) -> zstandard.ZstdCompressor:
-    """One that writes neither magic number, content size, checksum nor dictionary."""
+def _new_compressor(level: int, n_bytes: int = 0) -> zstandard.ZstdCompressor:
+    """One that writes neither magic number, content size, checksum nor dictionary; for input of about that size."""
     parameters = zstandard.ZstdCompressionParameters.from_level(
         limits.ZSTD_LEVELS[level - limits.MIN_LEVEL],
+        source_size=n_bytes,
         format=zstandard.FORMAT_ZSTD1_MAGICLESS,
         write_content_size=False,
         write_checksum=False,
@@ -179,10 +180,19 @@ def magicless_compressor(level: int) -> zstandard.ZstdCompressor:
 
 
 class ZstdStage:
-    """The byte stage of writing: one zstd frame for each section."""
+    """The byte stage of writing: one zstd frame for each section.
 
-    def __init__(self, level: int) -> None:
+    `n_bytes`: it has a zstd context of its own, as small as serves sections of this size.
+    """
+
+    def __init__(self, level: int, n_bytes: int | None = None) -> None:
         self._level = level
+        self._small = None if n_bytes is None else _new_compressor(level, n_bytes)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of its own context."""
+        return self._small.memory_size() if self._small else 0
 
     def pack(self, sections: Sequence[bytes], n_bytes: int) -> tuple[list[bytes], list[bytes]]:
         """The entries of the sections and the sections as they are stored."""
@@ -202,7 +212,7 @@ class ZstdStage:
         """The zstd frame if it saves anything, the number that it needs included."""
         if len(raw) < limits.MIN_ZSTD_INPUT_BYTES:
             return None
-        packed = magicless_compressor(self._level).compress(raw)
+        packed = (self._small or magicless_compressor(self._level)).compress(raw)
         return packed if len(packed) + len(pack_varint(len(raw))) < len(raw) else None
 
 

@@ -83,6 +83,7 @@ def open(
     metadata: Mapping[str, Any] | None = None,
     threads: int = 1,
     dictionary: Dictionary | None = None,
+    memory_limit: int | str | None = None,
 ) -> Writer: ...
 
 
@@ -97,15 +98,17 @@ def open(
     max_output_size: int | None = None,
     skip_damage: bool = False,
     dictionary: Dictionary | None = None,
+    memory_limit: int | str | None = None,
 ) -> Reader | Writer:
     """An archive to read ("rb") or to write ("wb" anew, "xb" only if there is none, "ab" behind what is there).
 
     file: a path, or a binary file object, of which only `read`, or `write` and if it is there `flush`, is needed. "ab"
     of a file object writes a stream where it stands. For writing: `level` and `dictionary_threshold` as for `compress`;
     `metadata`, a small dict of plain values kept in the file; `threads`, how many blocks are compressed at a time (the
-    file is the same). For reading: `max_output_size` in bytes (None: no limit); `skip_damage` reads on behind damaged
-    parts. For both: `dictionary`, of `train_dictionary`, which makes a difference to small files only. Raises
-    TracezipError, and OSError as it comes from the file.
+    file is the same, if there is no limit of memory); `memory_limit`, bytes or text such as "10MB" that tree,
+    dictionaries and blocks stay below: the file becomes larger. For reading: `max_output_size` in bytes (None: no
+    limit); `skip_damage` reads on behind damaged parts. For both: `dictionary`, of `train_dictionary`, which makes a
+    difference to small files only. Raises TracezipError, and OSError as it comes from the file.
     """
     chosen = _MODES.get(mode)
     if chosen is None:
@@ -120,6 +123,7 @@ def open(
         metadata=metadata,
         threads=threads,
         dictionary=dictionary,
+        memory_limit=memory_limit,
     )
 
 
@@ -127,7 +131,9 @@ class Compressor:
     """Compresses traces one after the other; each one builds on those before it and costs less.
 
     What the calls return is, concatenated, an archive. A receiver gives it to a `Decompressor`, call by call, in order.
-    With a `dictionary` of `train_dictionary` the first calls are small already.
+    With a `dictionary` of `train_dictionary` the first calls are small already. memory_limit: bytes, or text such as
+    "10MB", that tree, dictionaries and buffers stay below, at the receiver as well; what is learned is then forgotten
+    more often, and calls return more.
     """
 
     def __init__(
@@ -136,9 +142,12 @@ class Compressor:
         *,
         dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD,
         dictionary: Dictionary | None = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         self._guard = Guard("compressor")
-        self._stream = StreamEncoder(level, dictionary_threshold, chained=True, dictionary=dictionary)
+        self._stream = StreamEncoder(
+            level, dictionary_threshold, chained=True, dictionary=dictionary, memory_limit=memory_limit
+        )
         self._header = self._stream.header
 
     def compress(self, trace: Any) -> bytes:
@@ -146,6 +155,11 @@ class Compressor:
         message = to_otlp(trace)
         with self._guard:
             return self._headed(b"".join([*self._stream.add(message), self._stream.flush()]))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds now."""
+        return self._stream.memory
 
     def finish(self) -> bytes:
         """The end record; after it the compressor is closed."""
@@ -177,6 +191,11 @@ class Decompressor:
         stream = _stream_of(frame)
         with self._guard:
             return b"".join(self._messages(Source(stream, self._n_bytes)))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds now."""
+        return self._decoder.memory
 
     def _messages(self, source: Source) -> list[bytes]:
         messages: list[bytes] = []

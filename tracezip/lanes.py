@@ -24,10 +24,16 @@ class WrittenBlock(NamedTuple):
 class Lane:
     """An encoder and its byte stage: what a block goes through until it is a frame. Of one thread at a time."""
 
-    def __init__(self, encoder: _backend.BlockEncoder, level: int, *, sums_up: bool) -> None:
+    def __init__(self, encoder: _backend.BlockEncoder, zstd: ZstdStage, *, sums_up: bool) -> None:
         self.encoder = encoder
-        self._zstd = ZstdStage(level)
+        self.memory_before = 0
+        """What it held, bytes, before a thread took it: only that thread may look at it then."""
+        self._zstd = zstd
         self._sums_up = sums_up
+
+    @property
+    def memory(self) -> int:
+        return self.encoder.memory + self._zstd.memory
 
     def write(self, header: BlockHeader) -> WrittenBlock:
         """What was added to the encoder, as a frame."""
@@ -45,13 +51,13 @@ class Lanes:
     def __init__(
         self,
         make_encoder: Callable[[_backend.BlockEncoder | None], _backend.BlockEncoder],
-        level: int,
+        make_zstd: Callable[[], ZstdStage],
         n_threads: int,
         *,
         sums_up: bool,
     ) -> None:
         self._make_encoder = make_encoder
-        self._level = level
+        self._make_zstd = make_zstd
         self._sums_up = sums_up
         self._n_threads = n_threads
         self._busy: deque[tuple[Future[WrittenBlock], Lane]] = deque()
@@ -63,12 +69,19 @@ class Lanes:
 
             self._pool = ThreadPoolExecutor(n_threads, "tracezip")
 
+    @property
+    def memory(self) -> int:
+        """Bytes that all lanes hold; those at work, when they were given their block."""
+        lanes = [self.filled, *self._idle]
+        return sum(lane.memory for lane in lanes) + sum(lane.memory_before for _, lane in self._busy)
+
     def end_block(self, header: BlockHeader) -> list[WrittenBlock]:
         """The blocks that are ready: this one, with one thread; else earlier ones, and perhaps none."""
         if self._n_threads == 1:
             return [self.filled.write(header)]
         lane = self.filled
         lane.encoder.plan_ids()
+        lane.memory_before = lane.memory
         self._busy.append((self._pool.submit(lane.write, header), lane))
         ready = list(self._ready(self._n_threads))
         self.filled = self._idle.pop() if self._idle else self._new_lane(lane.encoder)
@@ -79,7 +92,7 @@ class Lanes:
         return list(self._ready(0))
 
     def _new_lane(self, of_same_stream: _backend.BlockEncoder | None) -> Lane:
-        return Lane(self._make_encoder(of_same_stream), self._level, sums_up=self._sums_up)
+        return Lane(self._make_encoder(of_same_stream), self._make_zstd(), sums_up=self._sums_up)
 
     def close(self) -> None:
         if self._n_threads > 1:

@@ -92,5 +92,7 @@ PART_BYTES = 1 << 22
 """A message larger than this is cut, where it can be, into parts of at most this size."""
 MAX_PART_BYTES = 1 << 25
 """A part that cannot be cut further (one span) may be so large; what is still larger is kept raw."""
+MIN_MEMORY_LIMIT, MAX_MEMORY_LIMIT = 4_000_000, 1 << 40
+"""What `memory_limit` may be: with less, a writer would do without dictionaries."""
 MAX_CONTEXT_BYTES = 1 << 16
 """Parts of a cut message repeat what stands around their spans, if all of it together is no larger than this."""

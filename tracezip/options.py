@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 
 from tracezip.errors import InputError
 
@@ -16,3 +17,20 @@ def checked_option(name: str, value: object, low: int, high: int) -> int:
     if not low <= number <= high:
         raise InputError(f"{name} must be from {low} to {high}, not {number}", code="argument")
     return number
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?)?B?\s*", re.ASCII | re.IGNORECASE)
+
+
+def checked_size(name: str, value: object, low: int, high: int) -> int:
+    """Bytes from `low` to `high`: a whole number, or text such as "10MB", "1.5 GB" or "512KiB" (MB: 10^6, MiB: 2^20).
+
+    Raises InputError for anything else.
+    """
+    if not isinstance(value, str):
+        return checked_option(name, value, low, high)
+    found = _SIZE.fullmatch(value)
+    if not found:
+        raise InputError(f'{name} must be bytes or a size such as "10MB" or "8MiB", not {value!r}', code="argument")
+    return checked_option(name, int(float(found[1]) * _UNITS[(found[2] or "").upper()]), low, high)

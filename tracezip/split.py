@@ -35,16 +35,28 @@ class Part(NamedTuple):
         return len(self.prefix) + len(self.message) - self.skip
 
 
-def split(message: bytes) -> Iterator[Part]:
+class PartSize(NamedTuple):
+    """In bytes."""
+
+    most: int = limits.PART_BYTES
+    """A message larger than this is cut, where it can be, into parts of at most this size."""
+    most_uncut: int = limits.MAX_PART_BYTES
+    """A part that cannot be cut further (one span) may be so large; what is still larger is kept raw."""
+
+
+_USUAL = PartSize()
+
+
+def split(message: bytes, size: PartSize = _USUAL) -> Iterator[Part]:
     """The parts of a message, at least one; a message that is not too large is one part."""
-    if len(message) <= limits.PART_BYTES:
+    if len(message) <= size.most:
         return iter([Part(message)])
-    return _joined(_Cutter(message).parts(), continues=False)
+    return _joined(_Cutter(message, size).parts(), continues=False)
 
 
-def cut(part: Part) -> Iterator[Part]:
+def cut(part: Part, size: PartSize = _USUAL) -> Iterator[Part]:
     """The parts of a part that has too many spans for a restart group."""
-    return _joined(_Cutter(bytes(part.message), part.prefix).counted_parts(), continues=part.continues)
+    return _joined(_Cutter(bytes(part.message), size, part.prefix).counted_parts(), continues=part.continues)
 
 
 def _joined(parts: Iterator[Part], *, continues: bool) -> Iterator[Part]:
@@ -59,15 +71,16 @@ def _joined(parts: Iterator[Part], *, continues: bool) -> Iterator[Part]:
 class _Cutter:
     """Walks one message, outermost level first. `_prefix` is what has been passed and is not yet in a part."""
 
-    def __init__(self, data: bytes, prefix: bytes = b"") -> None:
+    def __init__(self, data: bytes, size: PartSize, prefix: bytes = b"") -> None:
         self._data = data
+        self._size = size
         self._prefix = prefix
 
     def parts(self) -> Iterator[Part]:
         """Runs of ResourceSpans as they are, what is larger than a part cut."""
         view = memoryview(self._data)
         for start, stop in self._runs():
-            if stop - start <= limits.PART_BYTES:
+            if stop - start <= self._size.most:
                 yield self._part(view[start:stop], 0)._replace(is_counted=False)
             else:
                 yield from self._cut(start, stop, ())
@@ -83,7 +96,7 @@ class _Cutter:
     def _runs(self) -> Iterator[tuple[int, int]]:
         """Runs of the message's fields, as large as a part may be; a field that is larger; what cannot be walked."""
         begin = 0
-        while (end := _backend.run_end(self._data, begin, limits.PART_BYTES)) > begin:
+        while (end := _backend.run_end(self._data, begin, self._size.most)) > begin:
             yield begin, end
             begin = end
         if begin < len(self._data):
@@ -95,7 +108,7 @@ class _Cutter:
         `contexts` are the other fields of what encloses it, from the outside to the inside; for the message itself b"".
         """
         level = len(contexts)
-        region = _Region(at)
+        region = _Region(at, self._size.most)
         others = self._others(at, stop, level)
         if others is None or sum(map(len, contexts)) + sum(b - a for a, b in others) > limits.MAX_CONTEXT_BYTES:
             others, contexts = [], (b"",) * level  # all is repeated, or nothing
@@ -106,10 +119,10 @@ class _Cutter:
             if self._is_too_large(tag, end - start, n_spans, level):
                 yield from self._region(region, start, contexts, others)
                 yield from self._inside(tag, start, value, end, (*contexts, context))
-                region = _Region(end)
+                region = _Region(end, self._size.most)
             elif region.would_overflow(end, n_spans):
                 yield from self._region(region, start, contexts, others)
-                region = _Region(start)
+                region = _Region(start, self._size.most)
             region.n_spans += 0 if region.start == end else n_spans
         yield from self._region(region, at, contexts, others)
         yield from self._raw(at, stop)
@@ -128,7 +141,7 @@ class _Cutter:
 
     def _is_too_large(self, tag: int, n_bytes: int, n_spans: int, level: int) -> bool:
         can_be_cut = tag == UNIT[level] and level < SPANS_LEVEL
-        limit = limits.PART_BYTES if can_be_cut else limits.MAX_PART_BYTES
+        limit = self._size.most if can_be_cut else self._size.most_uncut
         return n_bytes > limit or n_spans > limits.MAX_GROUP_SPANS
 
     def _inside(self, tag: int, start: int, value: int, end: int, contexts: tuple[bytes, ...]) -> Iterator[Part]:
@@ -154,8 +167,8 @@ class _Cutter:
         yield self._part(message, len(message) - len(content))
 
     def _raw(self, start: int, stop: int) -> Iterator[Part]:
-        for at in range(start, stop, limits.PART_BYTES):
-            self._prefix += self._data[at : min(at + limits.PART_BYTES, stop)]
+        for at in range(start, stop, self._size.most):
+            self._prefix += self._data[at : min(at + self._size.most, stop)]
             yield self._part(b"", 0)
 
     def _part(self, message: bytes | memoryview, skip: int) -> Part:
@@ -166,9 +179,10 @@ class _Cutter:
 class _Region:
     """Neighbouring fields that go into one part."""
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, most: int) -> None:
         self.start = start
+        self._most = most
         self.n_spans = 0
 
     def would_overflow(self, end: int, n_spans: int) -> bool:
-        return end - self.start > limits.PART_BYTES or self.n_spans + n_spans > limits.MAX_GROUP_SPANS
+        return end - self.start > self._most or self.n_spans + n_spans > limits.MAX_GROUP_SPANS

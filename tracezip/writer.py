@@ -42,6 +42,7 @@ class Writer:
         dictionary: Dictionary | None = None,
         for_searches: bool = False,
         chained: bool = False,
+        memory_limit: int | str | None = None,
     ) -> None:
         self._sink: Sink | None = None
         self._guard = Guard("writer")
@@ -54,6 +55,7 @@ class Writer:
             chained=chained,
             threads=threads,
             dictionary=dictionary,
+            memory_limit=memory_limit,
         )
         self._sink = Sink(file, mode)
         self._header = self._stream.header  # written with the first frame: an unused writer leaves an archive as it is

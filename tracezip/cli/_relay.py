@@ -80,6 +80,7 @@ def agent(**options: Any) -> None:
 
 @relay.command()
 @_option("--to", metavar="URL", help="Forward to the OTLP/HTTP of a backend there: a Collector, Jaeger, Tempo.")
+@_option("--no-gzip", is_flag=True, help="Forward without gzip: for less CPU, to a backend nearby.")
 @_option("--archive", metavar="PATTERN", help="Write archives: a path with {service}, {date}, {hour} or {pid} in it.")
 @_option("--archive-size", metavar="SIZE", type=size, help="Begin a new archive at SIZE: 500K, 50M, 2G.")
 @_option("--archive-age", metavar="TIME", type=period, help="Begin a new archive after TIME: 15m, 1h, 1d.")

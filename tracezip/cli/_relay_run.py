@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from tracezip.cli._session import EXIT_BAD_INPUT, explained
 from tracezip.errors import InputError
 from tracezip.limits import DEFAULT_LEVEL
 from tracezip.live.archives import RotatingArchives
+from tracezip.live.http import check_url, shown
 from tracezip.live.limits import SPOOL_BYTES
 from tracezip.live.link import Link, LinkOptions
 from tracezip.live.otlp_http import PATH, OtlpSender
@@ -40,7 +42,7 @@ def run_agent(**options: Any) -> None:
         server = _server(options, None if options["no_grpc"] or not _has_grpc() else options["grpc_listen"])
         link = Link(to, client_of(options), LinkOptions(level=options["level"] or DEFAULT_LEVEL), stats=stats)
         agent = Agent(link, None if options["no_spool"] else _spool(options, stats), stats)
-    _run(agent, server, f"sending to {to}")
+    _run(agent, server, f"sending to {shown(to)}")
 
 
 def run_gateway(**options: Any) -> None:
@@ -48,14 +50,19 @@ def run_gateway(**options: Any) -> None:
         _check_packages()
         to, archive = options["to"], options["archive"]
         server = _server(options, None)._replace(takes_streams=True)
-        sender = None if to is None else OtlpSender(to.rstrip("/").removesuffix(PATH) + PATH, client_of(options))
+        sender = None if to is None else _sender(options)
         gateway = Gateway(sender, None if archive is None else _archives(options), Stats())
     ways = [f"writing {archive}"] if archive else []
-    ways += [f"sending to {to}"] if to else []
+    ways += [f"sending to {shown(to)}"] if to else []
     _run(gateway, server, " and ".join(ways))
 
 
 # --- what a relay is made of ------------------------------------------------------------------------------------------
+
+
+def _sender(options: dict[str, Any]) -> OtlpSender:
+    url = check_url(options["to"]).removesuffix(PATH) + PATH
+    return OtlpSender(url, client_of(options), compression="none" if options["no_gzip"] else "gzip")
 
 
 def _spool(options: dict[str, Any], stats: Stats) -> Spool:
@@ -81,6 +88,7 @@ def _check_packages() -> None:
 
 
 def _has_grpc() -> bool:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # errors are said here
     if find_spec("grpc") is None:
         _say("grpcio is not installed, so OTLP/gRPC is off; --no-grpc says that this is meant")
         return False
@@ -88,11 +96,11 @@ def _has_grpc() -> bool:
 
 
 def _server(options: dict[str, Any], grpc_address: str | None) -> ServerOptions:
-    from tracezip.relay.server import ServerOptions, parse_address
+    from tracezip.relay.server import ServerOptions, parse_address, tls_context
 
     if (options["tls_cert"] is None) != (options["tls_key"] is None):
         raise InputError("--tls-cert and --tls-key belong together: give both")
-    return ServerOptions(
+    server = ServerOptions(
         http=parse_address(options["listen"]),
         grpc=None if grpc_address is None else parse_address(grpc_address),
         token=None if options["token_file"] is None else token_in(options["token_file"]),
@@ -100,6 +108,8 @@ def _server(options: dict[str, Any], grpc_address: str | None) -> ServerOptions:
         key=options["tls_key"],
         drain_timeout=options["drain_timeout"],
     )
+    tls_context(server)
+    return server
 
 
 # --- running ----------------------------------------------------------------------------------------------------------

@@ -1,24 +1,26 @@
-"""Spans of the OpenTelemetry Python SDK -> OTLP protobuf bytes, by duck typing: the SDK is not imported.
+"""Spans of the OpenTelemetry Python SDK -> OTLP protobuf bytes. The SDK is not imported.
 
 The result is what the SDK's own OTLP exporter makes of the same spans, with what that one drops: the trace state of
 links and the W3C trace flags of spans and links. Where it fails and loses the batch, as on a name that is no string
 or an unpaired surrogate, this keeps what can be kept.
+
+The native backend reads the private slots of the SDK's classes. Of an SDK in which they are others than it knows, and
+of whatever is not exactly of the SDK's types, it makes the same bytes by the public properties, slowly.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from tracezip.convert.schema import FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE, FLAG_TRACE_FLAGS_MASK, ROOT
-from tracezip.convert.values import ATTRIBUTE_DEPTH, as_text, encode_attributes
-from tracezip.convert.wire import WRITERS
-from tracezip.errors import InputError
+from tracezip import _backend
+from tracezip.convert import sdk_reference
+from tracezip.convert.sdk_reference import SpanParts
 
-_KINDS = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
-"""The SDK's SpanKind by name -> OTLP's, which has 0 for unspecified."""
-
-_Scopes = dict[tuple[bytes, str], list[bytes]]
+if TYPE_CHECKING:
+    from tracezip._spans import SpanWriter
 
 
 def encode_spans(spans: Iterable[Any]) -> bytes:
@@ -27,145 +29,81 @@ def encode_spans(spans: Iterable[Any]) -> bytes:
     Resources and scopes are the same when they are encoded the same. Raises InputError with the number of the span if
     one is not a span of the SDK, or has a value that OTLP cannot express.
     """
-    groups: dict[tuple[bytes, str], _Scopes] = {}
-    heads = _Heads()
-    for index, span in enumerate(spans):
-        try:
-            scopes = groups.setdefault(heads.of_resource(span.resource), {})
-            scopes.setdefault(heads.of_scope(span.instrumentation_scope), []).append(encode_span(span))
-        except InputError as error:
-            raise InputError(f"span {index}: {error}") from error
-        except Exception as error:
-            raise InputError(f"span {index} is not a span of the OpenTelemetry SDK: {_reason(error)}") from error
-    resource_spans = [_resource_spans(*resource, scopes) for resource, scopes in groups.items()]
-    return WRITERS[ROOT].write({"resource_spans": resource_spans})
+    if _backend.NAME == "native" and "opentelemetry.sdk.trace" in sys.modules:
+        writer = span_writer()
+        if writer is not None:
+            return writer.write(spans, SpanParts().of)
+    return sdk_reference.encode_spans(spans)
 
 
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+@lru_cache(1)
+def span_writer() -> SpanWriter | None:
+    """The native writer; None if it does not understand the installed SDK."""
+    try:
+        writer, span = _writer(), _sample_span()
+        known = writer.write([span], _not_written) == sdk_reference.encode_spans([span])
+    except Exception:
+        known = False
+    return writer if known else None
 
 
-def encode_span(span: Any) -> bytes:
-    """One ReadableSpan as an OTLP `Span` message; without its resource and scope, which stand outside of it."""
-    context, parent, status = span.get_span_context(), span.parent, span.status
-    return WRITERS["Span"].write(
-        {
-            **_ids(context),
-            "trace_state": _trace_state(context),
-            "parent_span_id": parent.span_id.to_bytes(8, "big") if parent else None,
-            "name": as_text(span.name),
-            "kind": _KINDS[span.kind.name] if span.kind is not None else None,
-            "start_time_unix_nano": _nanoseconds(span.start_time),
-            "end_time_unix_nano": _nanoseconds(span.end_time),
-            "attributes": encode_attributes(span.attributes, ATTRIBUTE_DEPTH),
-            "dropped_attributes_count": span.dropped_attributes,
-            "events": [_event(event) for event in span.events],
-            "dropped_events_count": span.dropped_events,
-            "links": [_link(link) for link in span.links],
-            "dropped_links_count": span.dropped_links,
-            "status": _status(status) if status is not None else None,
-            "flags": _flags(context, parent),
-        }
+def _not_written(index: int, span: Any) -> Any:
+    raise ValueError("the classes of the SDK have other slots")
+
+
+def _writer() -> SpanWriter:
+    from opentelemetry import trace
+    from opentelemetry.attributes import BoundedAttributes
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.sdk.util import BoundedList
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+    from tracezip._spans import SpanWriter
+
+    return SpanWriter(
+        readable_span=ReadableSpan,
+        event=Event,
+        link=trace.Link,
+        context=trace.SpanContext,
+        trace_flags=trace.TraceFlags,
+        trace_state=trace.TraceState,
+        status=trace.Status,
+        resource=Resource,
+        scope=InstrumentationScope,
+        bounded_attributes=BoundedAttributes,
+        bounded_list=BoundedList,
+        kinds=tuple(trace.SpanKind[name] for name in sdk_reference.KINDS),
+        codes=tuple(trace.StatusCode),
     )
 
 
-class _Heads:
-    """Encodes each resource and scope object once. It keeps them alive, so that no two share an `id()`."""
+def _sample_span() -> Any:
+    """One that has something in every field."""
+    from opentelemetry import trace
+    from opentelemetry.attributes import BoundedAttributes
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.sdk.util import BoundedList
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-    def __init__(self) -> None:
-        self._seen: dict[int, tuple[Any, tuple[bytes, str]]] = {}
-
-    def of_resource(self, resource: Any) -> tuple[bytes, str]:
-        known = self._seen.get(id(resource))
-        if known is None:
-            known = self._seen[id(resource)] = resource, (_resource(resource), as_text(resource.schema_url))
-        return known[1]
-
-    def of_scope(self, scope: Any) -> tuple[bytes, str]:
-        if not scope:
-            return b"", ""
-        known = self._seen.get(id(scope))
-        if known is None:
-            known = self._seen[id(scope)] = scope, (_scope(scope), as_text(scope.schema_url))
-        return known[1]
-
-
-def _resource(resource: Any) -> bytes:
-    return WRITERS["Resource"].write({"attributes": encode_attributes(resource.attributes, ATTRIBUTE_DEPTH)})
-
-
-def _scope(scope: Any) -> bytes:
-    attributes = getattr(scope, "attributes", None)  # the SDK has them since 1.24
-    return WRITERS["InstrumentationScope"].write(
-        {
-            "name": as_text(scope.name),
-            "version": as_text(scope.version),
-            "attributes": encode_attributes(attributes, ATTRIBUTE_DEPTH),
-        }
+    state = trace.TraceState([("key", "value")])
+    context = trace.SpanContext(1, 2, True, trace.TraceFlags(3), state)
+    attributes = BoundedAttributes(attributes={"key": ("value", 4, 5.0, False)})
+    attributes.dropped = 6
+    events = BoundedList.from_seq(2, [Event("event", attributes, time) for time in (7, 8, 9)])
+    links = BoundedList.from_seq(1, [trace.Link(context, attributes), trace.Link(context, attributes)])
+    return ReadableSpan(
+        name="span",
+        context=context,
+        parent=trace.SpanContext(1, 10, True),
+        resource=Resource({"key": "value"}, "resource"),
+        attributes=attributes,
+        events=events,
+        links=links,
+        kind=trace.SpanKind.CLIENT,
+        status=trace.Status(trace.StatusCode.ERROR, "status"),
+        start_time=11,
+        end_time=12,
+        instrumentation_scope=InstrumentationScope("scope", "version", "schema", {"key": "value"}),
     )
-
-
-def _resource_spans(resource: bytes, schema_url: str, scopes: _Scopes) -> bytes:
-    scope_spans = [
-        WRITERS["ScopeSpans"].write({"scope": scope, "spans": spans, "schema_url": scope_schema_url})
-        for (scope, scope_schema_url), spans in scopes.items()
-    ]
-    return WRITERS["ResourceSpans"].write({"resource": resource, "scope_spans": scope_spans, "schema_url": schema_url})
-
-
-def _ids(context: Any) -> dict[str, bytes]:
-    """Empty for a span that was made without a context."""
-    if context is None:
-        return {}
-    return {"trace_id": context.trace_id.to_bytes(16, "big"), "span_id": context.span_id.to_bytes(8, "big")}
-
-
-def _trace_state(context: Any) -> str | None:
-    if context is None or not context.trace_state:
-        return None
-    return ",".join([f"{key}={value}" for key, value in context.trace_state.items()])
-
-
-def _flags(context: Any, remote: Any) -> int:
-    """The W3C flags of a span or link, and whether `remote`, its parent or its target, is in another process."""
-    trace_flags = int(context.trace_flags) & FLAG_TRACE_FLAGS_MASK if context is not None else 0
-    return trace_flags | FLAG_HAS_IS_REMOTE | (FLAG_IS_REMOTE if remote and remote.is_remote else 0)
-
-
-def _event(event: Any) -> bytes:
-    return WRITERS["Event"].write(
-        {
-            "time_unix_nano": _nanoseconds(event.timestamp),
-            "name": as_text(event.name),
-            "attributes": encode_attributes(event.attributes, ATTRIBUTE_DEPTH + 1),
-            "dropped_attributes_count": _dropped(event),
-        }
-    )
-
-
-def _link(link: Any) -> bytes:
-    return WRITERS["Link"].write(
-        {
-            **_ids(link.context),
-            "trace_state": _trace_state(link.context),
-            "attributes": encode_attributes(link.attributes, ATTRIBUTE_DEPTH + 1),
-            "dropped_attributes_count": _dropped(link),
-            "flags": _flags(link.context, link.context),
-        }
-    )
-
-
-def _dropped(owner: Any) -> int:
-    """The attributes that an event or link lost to a limit; older SDKs count them in the attributes only."""
-    count = getattr(owner, "dropped_attributes", None)
-    return int(getattr(owner.attributes, "dropped", 0) if count is None else count)
-
-
-def _status(status: Any) -> bytes:
-    return WRITERS["Status"].write({"message": as_text(status.description), "code": status.status_code.value})
-
-
-def _nanoseconds(time: int | None) -> int | None:
-    if time is not None and not 0 <= time < 1 << 64:
-        raise InputError(f"the time {time} is not a number of nanoseconds since 1970 that fits 64 bits")
-    return time

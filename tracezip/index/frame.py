@@ -101,26 +101,24 @@ def _unit_columns(units: Sequence[Unit]) -> dict[str, Any]:
 
 
 def _pair_columns(summaries: Sequence[Summary]) -> dict[str, Any]:
-    texts, pairs = _Numbers({None: 0}), _Numbers()
-    numbers = [[pairs[pair.service, pair.name] for pair in summary.pairs] for summary in summaries]
-    services, names = [texts[service] for service, _ in pairs], [texts[name] for _, name in pairs]
-    rows = [
-        (number, pair)
-        for summary, found in zip(summaries, numbers, strict=True)
-        for number, pair in sorted(zip(found, summary.pairs, strict=True))
-    ]
+    texts, kinds = _Numbers({None: 0}), _Numbers()
+    rows: list[tuple[int, Pair]] = []
+    for summary in summaries:
+        rows += sorted([(kinds[pair[:2]], pair) for pair in summary.pairs])
+    numbers, pairs = zip(*rows, strict=True) if rows else ((), ())
+    _, _, spans, errors, durations, error_durations = zip(*pairs, strict=True) if pairs else ((),) * 6
     columns: dict[str, Sequence[int]] = {
-        "services": services,
-        "names": names,
-        "n_pairs": [len(found) for found in numbers],
-        "pairs": [number for number, _ in rows],
-        "spans": [pair.n_spans for _, pair in rows],
-        "errors": [pair.n_errors for _, pair in rows],
-        "durations": _duration_codes([pair.max_duration for _, pair in rows]),
-        "error_durations": _duration_codes([pair.max_error_duration for _, pair in rows]),
+        "services": [texts[service] for service, _ in kinds],
+        "names": [texts[name] for _, name in kinds],
+        "n_pairs": [len(summary.pairs) for summary in summaries],
+        "pairs": numbers,
+        "spans": spans,
+        "errors": errors,
+        "durations": _duration_codes(durations),
+        "error_durations": _duration_codes(error_durations),
     }
     strings = [text for text in texts if text is not None]
-    return {"strings": strings, "kinds": len(pairs), **{key: _pack_column(values) for key, values in columns.items()}}
+    return {"strings": strings, "kinds": len(kinds), **{key: _pack_column(values) for key, values in columns.items()}}
 
 
 def _filter_columns(filters: Sequence[TraceFilter]) -> dict[str, Any]:

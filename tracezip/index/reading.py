@@ -8,6 +8,7 @@ from tracezip import limits
 from tracezip.container import END, HEAD_BYTES, HEADER, INDEX, MAGIC, MARKER, EndRecord, Totals, frame_of, read_end
 from tracezip.errors import FormatError, LimitError, TracezipError
 from tracezip.index.file import SeekableFile, opened
+from tracezip.index.frame import read_index
 from tracezip.index.scanning import scan
 from tracezip.index.units import Unit
 
@@ -109,8 +110,6 @@ def _units_of_stream(file: SeekableFile, start: int, end: int, record: EndRecord
 
 def _indexed_units(file: SeekableFile, first: int, end: int, n_back: int) -> list[Unit]:
     """The units that the index frames of a stream tell of, which must be all that stands from `first` to `end`."""
-    from tracezip.index.frame import read_index  # it needs numpy
-
     found: list[list[Unit]] = []
     at = end
     while n_back:

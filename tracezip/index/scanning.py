@@ -10,6 +10,7 @@ from tracezip.block import read_block_header
 from tracezip.container import BLOCK, END, HEADER, INDEX, OPTIONAL
 from tracezip.errors import FormatError, LimitError, TracezipError
 from tracezip.index.file import SeekableFile
+from tracezip.index.frame import read_index
 from tracezip.index.units import Unit
 from tracezip.recover import resync
 
@@ -124,8 +125,6 @@ class _Scanner:
         self._at, self._next_chain = at, header.chain + 1
 
     def _index(self, at: int) -> None:
-        from tracezip.index.frame import read_index  # it needs numpy
-
         try:
             indexed, _ = read_index(self._file.frame(at).body, at)
         except (FormatError, LimitError):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Sequence
 
 from tracezip import limits
 from tracezip._backend import BlockSummary
 from tracezip.index.filter import MAX_LOW_BITS, MAX_PLACE_BITS, TraceFilter, make_filter
 from tracezip.index.units import Bounds, Pair, Summary
 
-_PAIR = struct.Struct("=4I2Q")
+_PAIR_WORDS = 8
+"""What the backend says of a pair is so many uint32."""
 
 Blocks = Sequence[tuple[int, BlockSummary]]
 """What the backend says of each block that has spans, with the number of spans before it."""
@@ -19,10 +19,9 @@ Blocks = Sequence[tuple[int, BlockSummary]]
 
 def summary_of(blocks: Blocks, n_spans: int, n_bytes: int) -> Summary:
     """Of a unit of so many spans that takes so many bytes."""
-    pairs = _fewer(_joined(_pairs(block) for _, block in blocks), n_spans)
-    return Summary(
-        sum(pair.n_errors for pair in pairs), _bounds(blocks), lambda: pairs, _filter(blocks, n_spans, n_bytes)
-    )
+    tables = [(block[1], block[2]) for _, block in blocks]
+    n_errors = sum(sum(array("I", table)[3::_PAIR_WORDS]) for _, table in tables)
+    return Summary(n_errors, _bounds(blocks), _pair_maker(tables, n_spans), _filter(blocks, n_spans, n_bytes))
 
 
 def _bounds(blocks: Blocks) -> Bounds:
@@ -35,11 +34,34 @@ def _bounds(blocks: Blocks) -> Bounds:
 # --- services and names -----------------------------------------------------------------------------------------------
 
 
-def _pairs(block: BlockSummary) -> Iterator[Pair]:
-    strings = [_text(data) for data in block[1]]
-    for service, name, *counts in _PAIR.iter_unpack(block[2]):
-        text = strings[service]
-        yield Pair(text, None if text is None else strings[name], *counts)
+_Tables = list[tuple[list[bytes], bytes]]
+"""1 and 2 of the BlockSummary of each block."""
+_SMALL_BYTES = 1 << 16
+"""What a unit may hold until its pairs are made with those of the others, which takes half the time."""
+
+
+def _pair_maker(tables: _Tables, n_spans: int) -> Callable[[], list[Pair]]:
+    if sum(sum(map(len, strings)) + len(table) for strings, table in tables) <= _SMALL_BYTES:
+        return lambda: _fewer(_pairs_of(tables), n_spans)
+    pairs = _fewer(_pairs_of(tables), n_spans)
+    return lambda: pairs
+
+
+def _pairs_of(tables: _Tables) -> list[Pair]:
+    """One pair for each service and name."""
+    texts = [[_text(data) for data in strings] for strings, _ in tables]
+    pairs = [pair for (_, table), of_table in zip(tables, texts, strict=True) for pair in _pairs(table, of_table)]
+    has_each_once = len(texts) == 1 and len(set(texts[0])) == len(texts[0]) and None not in texts[0]
+    return pairs if has_each_once else _joined(pairs)
+
+
+def _pairs(table: bytes, texts: list[str | None]) -> list[Pair]:
+    words, wide = array("I", table), array("Q", table)
+    services, names = ([texts[number] for number in words[i::_PAIR_WORDS]] for i in (0, 1))
+    if None in services:
+        names = [None if service is None else name for service, name in zip(services, names, strict=True)]
+    counts = words[2::_PAIR_WORDS], words[3::_PAIR_WORDS], wide[2 :: _PAIR_WORDS // 2], wide[3 :: _PAIR_WORDS // 2]
+    return list(map(Pair._make, zip(services, names, *counts, strict=True)))
 
 
 def _text(data: bytes) -> str | None:
@@ -47,10 +69,9 @@ def _text(data: bytes) -> str | None:
     return data.decode("utf-8", "replace") if len(data) <= limits.INDEX_TEXT_BYTES else None
 
 
-def _joined(groups: Iterable[Iterable[Pair]]) -> list[Pair]:
-    """One pair for each service and name."""
+def _joined(pairs: list[Pair]) -> list[Pair]:
     joined: dict[tuple[str | None, str | None], Pair] = {}
-    for pair in itertools.chain.from_iterable(groups):
+    for pair in pairs:
         key = pair[:2]
         other = joined.get(key)
         joined[key] = pair if other is None else _sum(other, pair)
@@ -75,15 +96,18 @@ def _by_size(pairs: list[Pair]) -> list[Pair]:
 
 def _fewer(pairs: list[Pair], n_spans: int) -> list[Pair]:
     """Rare names are not told one by one, and where that is not enough, rare services are not."""
-    if len(pairs) <= limits.INDEX_SURE_PAIRS:
+    n_sure, n_most, rare = limits.INDEX_SURE_PAIRS, limits.INDEX_PAIRS, n_spans // limits.INDEX_RARE
+    if len(pairs) <= n_sure:
         return pairs
-    pairs, rare = _by_size(pairs), n_spans // limits.INDEX_RARE
-    n = sum(i < limits.INDEX_SURE_PAIRS or pair.n_spans > rare for i, pair in enumerate(pairs[: limits.INDEX_PAIRS]))
-    fewer = _joined([pairs[:n], (pair._replace(name=None) for pair in pairs[n:])])
-    if len(fewer) <= 2 * limits.INDEX_PAIRS:
+    pairs = _by_size(pairs)
+    n = n_sure + sum(pair.n_spans > rare for pair in pairs[n_sure:n_most])
+    if n == len(pairs):
+        return pairs
+    fewer = _joined(pairs[:n] + [pair._replace(name=None) for pair in pairs[n:]])
+    if len(fewer) <= 2 * n_most:
         return fewer
-    fewer, n = _by_size(fewer), limits.INDEX_PAIRS
-    return _joined([fewer[:n], (pair._replace(service=None, name=None) for pair in fewer[n:])])
+    fewer = _by_size(fewer)
+    return _joined(fewer[:n_most] + [pair._replace(service=None, name=None) for pair in fewer[n_most:]])
 
 
 # --- traces -----------------------------------------------------------------------------------------------------------

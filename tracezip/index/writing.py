@@ -1,6 +1,6 @@
 """Makes the index while an archive is written: blocks in, index frames out. FORMAT.md, "Index".
 
-What a unit holds is worked out when the next one begins: an archive of one unit has no index, and needs no numpy.
+What a unit holds is worked out when the next one begins: an archive of one unit has no index.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Indexer:
         self._blocks = UnitBlocks()
 
     def _index_frame(self, offset: int) -> bytes:
-        from tracezip.index.frame import pack_index  # it needs numpy
+        from tracezip.index.frame import pack_index  # only large archives need it
 
         frame = pack_frame(INDEX, pack_index(self._units, self.n_back(offset)))
         self._units = []
@@ -86,7 +86,7 @@ class UnitBlocks:
         self.n_spans += n_spans
 
     def unit(self) -> Unit:
-        from tracezip.index.summing import summary_of  # it needs numpy
+        from tracezip.index.summing import summary_of  # likewise
 
         summary = summary_of(self._summaries, self.n_spans, self._n_bytes) if self._is_known else None
         return Unit(self._offset, self._n_bytes, self.n_blocks, self.n_spans, summary)

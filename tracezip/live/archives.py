@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import string
@@ -52,6 +53,7 @@ class RotatingArchives:
     process. A file ends at `max_bytes`, or when it is `max_seconds` old; none is overwritten: when a name is taken, -1,
     -2, … stands before its extension. Can be used by several threads; a forked child writes to files of its own.
     `fsync`: "always" with every flush, "close" when a file ends, or "never". `facts` are the metadata of each file.
+    With one thread blocks build on each other, so that it costs little to flush after each message.
     `new_writer` makes what writes to a file that was opened, instead of a Writer with these options.
 
     After an error in writing the file is closed, whole up to its last block, and the next message goes to a new one.
@@ -74,9 +76,17 @@ class RotatingArchives:
         self._pattern = _checked_pattern(os.fspath(pattern))
         self._max_bytes, self._max_seconds = max_bytes, max_seconds
         self._fsync = checked_fsync(fsync)
-        self._new_writer = new_writer or partial(
-            Writer, mode="x", level=level, dictionary_threshold=dictionary_threshold, threads=threads, metadata=facts
+        self._new_writer: Callable[[BinaryIO], FileWriter] = new_writer or partial(
+            Writer,
+            mode="x",
+            level=level,
+            dictionary_threshold=dictionary_threshold,
+            threads=threads,
+            metadata=facts,
+            chained=threads == 1,
         )
+        if new_writer is None:
+            self._new_writer(io.BytesIO()).close()  # a wrong option is told here, not with the first message
         self._clock = clock
         self._lock = threading.Lock()
         self._open: OrderedDict[str, _Archive] = OrderedDict()  # by name; what was used last is the last

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from tracezip.live.forking import tell_of_forks
 from tracezip.live.limits import COMPLAINT_SECONDS
 
 
@@ -18,6 +19,7 @@ class Complaints:
         self._lock = threading.Lock()
         self._last: dict[str, float] = {}
         self._n_silent: dict[str, int] = {}
+        tell_of_forks(self)
 
     def complain(self, reason: str, text: str) -> None:
         with self._lock:

@@ -119,8 +119,8 @@ class Delivery:
                 is_own = threading.current_thread() is self._thread
                 self._changed.wait_for(lambda: item.is_decided or item.is_taken, 0 if is_own else timeout)
                 if item.is_taken:  # by shutdown, which soon has an answer
-                    self._changed.wait_for(lambda: item.is_decided)
-                if item.is_decided:
+                    self._changed.wait_for(lambda: item.is_decided, self._request_seconds)
+                if item.is_taken or item.is_decided:
                     return item.is_safe
             self._take(item)
         return self._keep(item, reason)
@@ -160,7 +160,6 @@ class Delivery:
         return not self._has_lost
 
     def after_fork(self) -> None:
-        self._complaints.after_fork()
         self._begin()
 
     def _begin(self) -> None:
@@ -303,7 +302,11 @@ class Delivery:
 
     def _send_spooled(self) -> None:
         assert self._spool is not None
-        entry = self._spool.peek()
+        try:
+            entry = self._spool.peek()
+        except OSError as error:
+            self._complaints.complain("spool_read", f"the spool cannot be read now: {error}")
+            entry = None
         if entry is None:
             if self._spool.n_messages:
                 self._pause(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _MAX_CONNECTIONS = 64
 """That are kept open to one server; threads beyond that make one for each request."""
 _READ_BYTES = 1 << 14
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 
 class Response(NamedTuple):
@@ -53,6 +56,7 @@ class HttpClient:
     ) -> None:
         self._timeout = timeout
         self._headers = _merged({"User-Agent": user_agent, "Accept-Encoding": "identity"}, headers)
+        _check_headers(self._headers)
         self._tls = _tls_context(certificate, client_certificate, client_key)
         self._begin()
 
@@ -127,7 +131,18 @@ def shown(url: str) -> str:
 
 def _merged(*headers: Mapping[str, str] | None) -> dict[str, str]:
     """The later ones count, in whatever case they are written."""
-    return {name.lower(): value for some in headers for name, value in (some or {}).items()}
+    found = {name.lower(): (name, value) for some in headers for name, value in (some or {}).items()}
+    return dict(found.values())
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise InputError(
+                f"the header {name!r} cannot be sent: a name is letters, digits and dashes, a value one line of "
+                "ISO 8859-1 text",
+                code="argument",
+            )
 
 
 def _tls_context(certificate: str | None, client_certificate: str | None, client_key: str | None) -> ssl.SSLContext:

@@ -15,6 +15,8 @@ MAX_STREAMS = 256
 """That a server remembers at a time."""
 MAX_STREAM_MEMORY_BYTES = 1 << 30
 """Of all streams that a server remembers."""
+MAX_SHARE_OF_STREAM = 0.25
+"""Of that memory; a stream that holds more is forgotten, so that it does not push all others out."""
 IDLE_SECONDS = 600.0
 """A stream that was not used for so long is forgotten."""
 N_REMEMBERED_ANSWERS = 16

@@ -27,6 +27,8 @@ class LinkOptions(NamedTuple):
     dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD
     chained: bool = True
     """Batches build on each other; else each one stands on its own."""
+    memory_limit: int | None = None
+    """Bytes that the stream holds at most."""
     plain: bool = False
     """Nothing but plain OTLP is sent."""
     otlp_compression: Literal["gzip", "none"] = "gzip"
@@ -71,6 +73,7 @@ class Link:
             level=self._options.level,
             dictionary_threshold=self._options.dictionary_threshold,
             chained=self._options.chained,
+            memory_limit=self._options.memory_limit,
         )
         self._probe_at: float | None = None  # None as long as the receiver is taken to know the protocol
 

@@ -15,6 +15,9 @@ from tracezip.live.errors import Delivered, Refused, TryLater
 from tracezip.live.protocol import Envelope
 from tracezip.stream.decoder import OUTPUT_LIMIT
 
+_OVERHEAD_BYTES = 32 << 10
+"""Of a stream: objects, answers that are remembered, and what malloc keeps."""
+
 
 class Answer(NamedTuple):
     """To an HTTP request: the body is to be sent as JSON."""
@@ -29,7 +32,8 @@ class Receiver:
 
     deliver: takes one OTLP message for good, or raises TryLater or Refused. It is called by several threads at a time,
     for one stream only by one. Streams that were not used for `idle_seconds` are forgotten, and those that were not
-    used for longest when there are more than `max_streams` or when they hold more than `max_memory` bytes.
+    used for longest when there are more than `max_streams` or when they hold more than `max_memory` bytes; one that
+    holds a large part of that alone is forgotten first.
     """
 
     def __init__(
@@ -56,7 +60,7 @@ class Receiver:
 
     @property
     def memory(self) -> int:
-        """The bytes that all streams hold, roughly and rather too many."""
+        """The bytes that all streams hold, as of the last request of each."""
         return self._n_bytes
 
     def receive(self, stream_id: bytes, body: bytes) -> Answer:
@@ -123,7 +127,9 @@ class Receiver:
         with self._lock:
             stream.n_requests -= 1
             stream.used_at = self._clock()
-            if self._streams.get(stream.id) is stream:
+            if stream.n_bytes > self._max_memory * limits.MAX_SHARE_OF_STREAM and not stream.n_requests:
+                self._forget(stream)
+            elif self._streams.get(stream.id) is stream:
                 self._streams.move_to_end(stream.id)
             self._make_room(self._max_streams, self._max_memory)
 
@@ -175,12 +181,11 @@ class _Stream:
         self._digest = protocol.first_digest(stream_id)
         self._done: deque[_Done] = deque(maxlen=limits.N_REMEMBERED_ANSWERS)
         self._decompressor = Decompressor(max_output_size=limits.MAX_DECODED_BYTES)
-        self._n_decoded = 0
         self.n_bytes = self.memory()
 
     def memory(self) -> int:
-        """The bytes that it holds, roughly and rather too many."""
-        return memory_of_decoder(self._n_decoded) + (len(self.pending.message) if self.pending else 0)
+        """The bytes that it holds now."""
+        return _OVERHEAD_BYTES + self._decompressor.memory + (len(self.pending.message) if self.pending else 0)
 
     def refuse_or_repeat(self, envelope: Envelope) -> Answer | None:
         """The answer to a request that is not to be delivered: a repeated or a wrong one."""
@@ -205,7 +210,6 @@ class _Stream:
         except TracezipError as error:
             self.is_dead = True
             return _undecodable(error)
-        self._n_decoded += len(message)
         self.pending = _Pending(protocol.next_digest(envelope.digest, envelope.frames), message)
         return None
 
@@ -232,11 +236,6 @@ class _Stream:
         if delivered.message:
             answer.body["message"] = _short(delivered.message)
         return answer
-
-
-def memory_of_decoder(n_decoded: int) -> int:
-    """What a decoder that has made so many bytes holds at most."""
-    return (1 << 20) + 2 * min(n_decoded, limits.MAX_DECODED_BYTES)
 
 
 def _answer(status: int, **body: Any) -> Answer:

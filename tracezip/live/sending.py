@@ -29,16 +29,17 @@ class SendingStream:
         level: int = DEFAULT_LEVEL,
         dictionary_threshold: int = DEFAULT_DICTIONARY_THRESHOLD,
         chained: bool = True,
+        memory_limit: int | None = None,
     ) -> None:
         self.level = level
         """Of what is framed next; a new one begins a new stream."""
-        self._options = dictionary_threshold, chained
+        self._options = dictionary_threshold, chained, memory_limit
         self.restart()
 
     def restart(self) -> None:
         """Begins a new stream: the pending message, if it is framed again, is compressed anew."""
-        dictionary_threshold, chained = self._options
-        self._encoder = StreamEncoder(self.level, dictionary_threshold, chained=chained)
+        dictionary_threshold, chained, memory_limit = self._options
+        self._encoder = StreamEncoder(self.level, dictionary_threshold, chained=chained, memory_limit=memory_limit)
         self._level = self.level
         self.stream_id = os.urandom(protocol.STREAM_ID_BYTES)
         """In the URL of the requests."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -11,26 +12,24 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tracezip.container import BLOCK, CHECKSUM_BYTES, HEAD_BYTES, read_head
 from tracezip.errors import TracezipError
-from tracezip.limits import MIN_LEVEL
 from tracezip.live.archives import Fsync, checked_fsync, sync_folder
 from tracezip.live.complaints import Complaints
 from tracezip.live.errors import SpoolFull
 from tracezip.live.forking import tell_of_forks
 from tracezip.live.limits import SEGMENT_BYTES, SPOOL_BYTES
+from tracezip.live.segments import CURSOR_SUFFIX, SUFFIX, Segment, Tail
 from tracezip.live.stats import Stats
 from tracezip.reader import Reader
-from tracezip.writer import Writer
 
 _log = logging.getLogger(__name__)
 _FOLDER = re.compile(r"\d{20}-\d+")
 """When it was made, and the process."""
 _LOCK = "lock"
-_SEGMENT, _CURSOR, _UNREADABLE = ".tzip", ".done", ".unreadable"
-_CURSOR_BYTES = 8
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR}
+"""Errors that say nothing of the file."""
 _OVERHEAD_BYTES = 1024
 """More than the message itself that an append takes at most: a header, and the frames of what cannot be compressed."""
 
@@ -46,77 +45,7 @@ class Ticket(NamedTuple):
 class Entry(NamedTuple):
     ticket: Ticket
     message: bytes
-    segment: _Segment
-
-
-class _Segment:
-    """An archive in the spool, and a file beside it that says how many of its messages are done."""
-
-    def __init__(self, folder: Path, number: int) -> None:
-        self.folder, self.number = folder, number
-        self.path = folder / f"{number:08d}{_SEGMENT}"
-        self.cursor = folder / f"{number:08d}{_CURSOR}"
-        self.n_messages = 0
-        """Of one that was adopted, about: a large message counts as several."""
-        self.n_done = 0
-        self.n_bytes = 0
-
-    def adopt(self) -> None:
-        self.n_bytes = self.path.stat().st_size
-        self.n_messages = _count_blocks(self.path, self.n_bytes)
-        with suppress(OSError):
-            self.n_done = int.from_bytes(self.cursor.read_bytes()[:_CURSOR_BYTES], "little")
-
-    def mark_done(self) -> None:
-        self.n_done += 1
-        descriptor = os.open(self.cursor, os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.pwrite(descriptor, self.n_done.to_bytes(_CURSOR_BYTES, "little"), 0)
-        finally:
-            os.close(descriptor)
-
-    def remove(self) -> None:
-        """The segment goes first: a cursor alone means nothing, a segment alone would be sent again."""
-        with suppress(OSError):
-            self.path.unlink(missing_ok=True)
-            self.cursor.unlink(missing_ok=True)
-
-
-class _Tail:
-    """The segment that is written. Each message is a block of its own, out of the process when `append` returns."""
-
-    def __init__(self, segment: _Segment, fsync: Fsync) -> None:
-        self.segment, self._fsync = segment, fsync
-        self._pid = os.getpid()
-        descriptor = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        self._file: Any = open(descriptor, "r+b", buffering=0)  # noqa: SIM115  (closed with the tail)
-        try:
-            self._writer = Writer(self._file, "x", level=MIN_LEVEL, dictionary_threshold=2, metadata=None)
-            if fsync == "always":
-                sync_folder(segment.folder)
-        except BaseException:
-            self._file.close()
-            segment.remove()
-            raise
-
-    def append(self, message: bytes) -> None:
-        self._writer.write(message)
-        self._writer.flush()
-        if self._fsync == "always":
-            os.fsync(self._file.fileno())
-        self.segment.n_messages += 1
-        self.segment.n_bytes = self._writer.stats["compressed_bytes"]
-
-    def close(self, *, sync: bool = True) -> None:
-        """What was appended is safe also when this cannot write the end. A forked child closes its copy only."""
-        if self._pid == os.getpid():
-            with suppress(OSError, TracezipError):
-                self._writer.close()
-            self.segment.n_bytes = self._writer.stats["compressed_bytes"]
-            if sync and self._fsync != "never":
-                with suppress(OSError):
-                    os.fsync(self._file.fileno())
-        self._file.close()
+    segment: Segment
 
 
 class Spool:
@@ -155,8 +84,8 @@ class Spool:
         self._folder: Path | None = None  # that of this process
         self._locks: dict[Path, int] = {}
         self._n_segments = 0
-        self._segments: deque[_Segment] = deque()
-        self._tail: _Tail | None = None  # of the last segment
+        self._segments: deque[Segment] = deque()
+        self._tail: Tail | None = None  # of the last segment
         self._reader: Reader | None = None  # of the first segment
         self._head: Entry | None = None
         self.n_messages = 0
@@ -180,7 +109,7 @@ class Spool:
                 self._recount()
 
     def peek(self) -> Entry | None:
-        """The first message; the same one until it is done."""
+        """The first message; the same one until it is done. Raises OSError if that is likely to pass."""
         with self._lock:
             while self._head is None and self._segments and not self._is_closed:
                 self._read()
@@ -198,7 +127,8 @@ class Spool:
             except OSError as error:
                 text = f"cannot write {entry.segment.cursor}, after a restart batches may be sent twice: {error}"
                 self._complaints.complain("cursor", text)
-            self._read()
+            with suppress(OSError):  # the next peek meets it again
+                self._read()
             self._recount()
 
     def close(self) -> None:
@@ -220,7 +150,6 @@ class Spool:
         self._close_reader()
         for descriptor in self._locks.values():
             os.close(descriptor)
-        self._complaints.after_fork()
         self._begin()
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -241,13 +170,13 @@ class Spool:
             self._end_tail(sync=True)
         return ticket
 
-    def _new_tail(self) -> _Tail:
+    def _new_tail(self) -> Tail:
         if self._folder is not None and not self._folder.is_dir():  # those who tidy up temporary files do that
             os.close(self._locks.pop(self._folder))
             self._folder = None
         folder = self._folder = self._folder or self._new_folder()
         self._n_segments += 1
-        self._tail = _Tail(_Segment(folder, self._n_segments), self._fsync)
+        self._tail = Tail(Segment(folder, self._n_segments), self._fsync)
         self._segments.append(self._tail.segment)
         return self._tail
 
@@ -285,12 +214,11 @@ class Spool:
                 for _ in range(segment.n_done):
                     next(self._reader, None)
             message = next(self._reader, None)
-        except (OSError, TracezipError) as error:
-            self._complaints.complain("unreadable", f"{segment.path} is put aside: {error}")
-            self.stats.add(spool_damages=1)
-            with suppress(OSError):
-                segment.path.rename(segment.path.with_suffix(_UNREADABLE))
-            self._end_first()
+        except BaseException as error:
+            self._close_reader()
+            if not isinstance(error, OSError | TracezipError) or getattr(error, "errno", None) in _PASSING:
+                raise
+            self._put_aside(segment, error)
             return
         if message is not None:
             ticket = Ticket(segment.folder.name, segment.number, segment.n_done)
@@ -299,7 +227,14 @@ class Spool:
             self._count_damages(segment, self._reader)
             self._end_first()
 
-    def _count_damages(self, segment: _Segment, reader: Reader) -> None:
+    def _put_aside(self, segment: Segment, error: Exception) -> None:
+        self._complaints.complain("unreadable", f"{segment.path} is put aside: {error}")
+        self.stats.add(spool_damages=1)
+        with suppress(OSError):
+            segment.put_aside()
+        self._end_first()
+
+    def _count_damages(self, segment: Segment, reader: Reader) -> None:
         damages = [damage for damage in reader.damages if damage.n_bytes]
         if damages:
             self.stats.add(spool_damages=len(damages))
@@ -330,8 +265,8 @@ class Spool:
                 if descriptor is None:
                     continue
                 self._locks[folder] = descriptor
-                for path in sorted(folder.glob(f"*{_SEGMENT}")):
-                    segment = _Segment(folder, int(path.stem))
+                for path in sorted(folder.glob(f"*{SUFFIX}")):
+                    segment = Segment(folder, int(path.stem))
                     segment.adopt()
                     self._segments.append(segment)
             except (OSError, ValueError) as error:
@@ -341,9 +276,9 @@ class Spool:
 
     def _let_go_of(self, folder: Path) -> None:
         """Removes the folder if nothing is left in it, and unlocks it."""
-        if not any(folder.glob(f"*{_SEGMENT}")):
+        if not any(folder.glob(f"*{SUFFIX}")):
             with suppress(OSError):
-                for cursor in folder.glob(f"*{_CURSOR}"):
+                for cursor in folder.glob(f"*{CURSOR_SUFFIX}"):
                     cursor.unlink()
                 (folder / _LOCK).unlink()
                 folder.rmdir()
@@ -370,18 +305,3 @@ def _locked(folder: Path, create: int = 0) -> int | None:
         raise
     os.close(descriptor)
     return None
-
-
-def _count_blocks(path: Path, n_bytes: int) -> int:
-    """The blocks of a segment, without decoding them; where it is damaged, as many as stand before that, and one."""
-    n_blocks = offset = 0
-    with path.open("rb") as file:
-        while offset < n_bytes:
-            file.seek(offset)
-            try:
-                kind, n_head, n_body = read_head(file.read(HEAD_BYTES), offset)
-            except TracezipError:
-                return n_blocks + 1
-            n_blocks += kind == BLOCK
-            offset += n_head + n_body + CHECKSUM_BYTES
-    return n_blocks

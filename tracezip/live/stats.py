@@ -6,6 +6,8 @@ import threading
 from collections import Counter
 from typing import Any, NamedTuple
 
+from tracezip.live.forking import tell_of_forks
+
 COUNTERS = {
     "messages_in": "OTLP messages given",
     "spans_in": "spans given",
@@ -43,6 +45,11 @@ class Stats:
         self._buckets = {name: [0] * (len(SECONDS_BUCKETS) + 1) for name in DURATIONS}
         self._seconds = dict.fromkeys(DURATIONS, 0.0)
         self._queue = (0, 0)
+        tell_of_forks(self)
+
+    def after_fork(self) -> None:
+        """The child goes on counting from where its parent was."""
+        self._lock = threading.Lock()
 
     def add(self, **counts: int) -> None:
         """Adds to counters, by their names in COUNTERS."""

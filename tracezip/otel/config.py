@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -16,11 +15,12 @@ from tracezip.limits import (
     MAX_DICTIONARY_THRESHOLD,
     MAX_LEVEL,
     MIN_LEVEL,
+    MIN_MEMORY_LIMIT,
 )
 from tracezip.live.archives import Fsync, checked_fsync
 from tracezip.live.http import check_url
 from tracezip.live.limits import SPOOL_BYTES
-from tracezip.options import checked_option
+from tracezip.options import checked_option, checked_size
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ _MAX_SPANS = 1 << 16
 _MAX_SECONDS = 366 * 86400
 _MAX_BYTES = 1 << 62
 _MIN_FILE_BYTES = 1 << 12
-_SIZE = re.compile(r"(\d+) *(?:([KMG])(?:i?B)?|B)?", re.IGNORECASE)
-_UNITS = {None: 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_BATCH_MEMORY = 4_000_000
+"""That the limit of memory leaves to a batch of ordinary size on its way: OTLP, request, connection and spool."""
 
 
 class Options(NamedTuple):
@@ -66,6 +66,13 @@ class Options(NamedTuple):
     fsync: Fsync
     max_file_bytes: int
     max_file_seconds: float
+    memory_limit: int | None
+    """Bytes by which the exporter may let the process grow."""
+
+    @property
+    def stream_memory(self) -> int | None:
+        """The part of it that compression may take."""
+        return None if self.memory_limit is None else self.memory_limit - _BATCH_MEMORY
 
 
 def resolve(given: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Options:
@@ -107,7 +114,8 @@ def _otlp_option(name: str, value: Any, environment: Mapping[str, str]) -> Any:
     try:
         return {str(key): str(text) for key, text in dict(value).items()}
     except (TypeError, ValueError):
-        raise InputError(f"headers must be a dict of names and values, not {value!r}", code="argument") from None
+        text = f"headers must be a dict of names and values, not a {type(value).__name__}"
+        raise InputError(text, code="argument") from None
 
 
 def _otlp_variable(name: str, environment: Mapping[str, str]) -> str | None:
@@ -132,10 +140,11 @@ def _endpoint(given: Any, environment: Mapping[str, str]) -> tuple[str, str | No
 
 def check_endpoint(url: str) -> str:
     """The URL. Raises InputError if it is none, or is one where nobody speaks HTTP."""
-    if urlsplit(check_url(url)).port == _GRPC_PORT:
+    parts = urlsplit(check_url(url))
+    if parts.port == _GRPC_PORT:
         raise InputError(
-            f"{url} has port {_GRPC_PORT}, where receivers speak gRPC, and tracezip speaks HTTP: give port 4318 for "
-            "OTLP/HTTP, or the port of a tracezip gateway",
+            f"the endpoint on {parts.hostname} has port {_GRPC_PORT}, where receivers speak gRPC, and tracezip speaks "
+            "HTTP: give port 4318 for OTLP/HTTP, or the port of a tracezip gateway",
             code="argument",
         )
     return url
@@ -162,20 +171,15 @@ def _seconds(name: str, value: Any) -> float:
     return seconds
 
 
-def size(name: str, value: Any) -> int:
-    """Bytes from a number, or from a text such as 10MB; the units K, M and G are powers of 1024."""
-    if isinstance(value, str):
-        match = _SIZE.fullmatch(value.strip())
-        if match is None:
-            raise InputError(
-                f"{name} must be a size, as 500000, 64K, 10MB and 1GiB are, not {value!r}", code="argument"
-            )
-        value = int(match[1]) * _UNITS[match[2].upper() if match[2] else None]
-    return checked_option(name, value, 0, _MAX_BYTES)
+def _size(low: int) -> Callable[[str, Any], int]:
+    def check(name: str, value: Any) -> int:
+        return checked_size(name, value, low, _MAX_BYTES)
+
+    return check
 
 
 def _file_size(name: str, value: Any) -> int:
-    n_bytes = size(name, value)
+    n_bytes = checked_size(name, value, 0, _MAX_BYTES)
     if 0 < n_bytes < _MIN_FILE_BYTES:
         raise InputError(f"{name} must be 0, for no limit, or at least {_MIN_FILE_BYTES}, not {value}", code="argument")
     return n_bytes
@@ -227,9 +231,10 @@ OPTIONS = {
     "batch_timeout": _Option(5.0, _seconds),
     "level": _Option(DEFAULT_LEVEL, _level),
     "spool_dir": _Option(None, _path),
-    "spool_max_bytes": _Option(SPOOL_BYTES, size),
+    "spool_max_bytes": _Option(SPOOL_BYTES, _size(0)),
     "fsync": _Option("close", _fsync),
     "max_file_bytes": _Option(256 << 20, _file_size),
     "max_file_seconds": _Option(0.0, _seconds),
+    "memory_limit": _Option(None, _size(_BATCH_MEMORY + MIN_MEMORY_LIMIT)),
 }
 """The options that have a variable of their own: default and check."""

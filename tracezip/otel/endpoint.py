@@ -15,11 +15,15 @@ from tracezip.live.complaints import Complaints
 from tracezip.live.delivery import Deliverer, Delivery
 from tracezip.live.errors import Delivered
 from tracezip.live.http import HttpClient
+from tracezip.live.limits import QUEUE_BYTES
 from tracezip.live.link import Link, LinkOptions
 from tracezip.live.spool import Spool
 from tracezip.live.stats import Stats
 from tracezip.otel.config import Options, check_endpoint
 from tracezip.otel.targets import start_level
+
+_QUEUE_SHARE = 8
+"""Of a limit of memory, that messages on their way may take; what comes beside them goes to the spool."""
 
 
 class EndpointTarget:
@@ -37,7 +41,8 @@ class EndpointTarget:
         )
         self._link = Link(check_endpoint(options.endpoint), client, _link_options(options), stats=stats)
         spool = _spool(options, stats, complaints)
-        self._delivery = Delivery(_Uninstrumented(self._link), spool, stats=stats)
+        queue_bytes = QUEUE_BYTES if options.memory_limit is None else options.memory_limit // _QUEUE_SHARE
+        self._delivery = Delivery(_Uninstrumented(self._link), spool, stats=stats, queue_bytes=queue_bytes)
 
     def put(self, message: bytes, n_spans: int, service: str | None, timeout: float) -> bool:
         return self._delivery.put(message, n_spans, timeout)
@@ -74,6 +79,7 @@ def _link_options(options: Options) -> LinkOptions:
         level=start_level(options),
         dictionary_threshold=options.dictionary_threshold,
         chained=options.delta_encoding,
+        memory_limit=options.stream_memory,
         plain=not options.compression_enabled,
         otlp_compression="gzip" if options.compression_enabled else "none",
         traces_url=options.traces_url,

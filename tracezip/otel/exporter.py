@@ -64,7 +64,8 @@ class TracezipExporter(SpanExporter):
     variables. spool_dir: a folder for what waits to be sent, by default one for user and endpoint below the system's
     folder for temporary files; spool_max_bytes (512 MiB): 0 is no spool. fsync ("close"): when files and spool are
     forced to the disk: "always" with each batch, at "close", or "never". max_file_bytes (256 MiB), max_file_seconds
-    (0): a new file is begun then; 0 is no limit. meter_provider: else the global one.
+    (0): a new file is begun then; 0 is no limit. memory_limit, such as "10MB", at least 8 MB: what the
+    exporter adds to the process, at a cost in the size of its output. meter_provider: else the global one.
 
     Raises InputError for a wrong argument, and for a destination named by arguments that cannot be used. Wrong
     variables never stop the application: they are logged and passed over; if the destination itself is wrong, nothing
@@ -92,9 +93,10 @@ class TracezipExporter(SpanExporter):
         fsync: str | None = None,
         max_file_bytes: int | str | None = None,
         max_file_seconds: float | None = None,
+        memory_limit: int | str | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name not in ("self", "meter_provider", "__class__")}
+        given = {name: value for name, value in locals().items() if name not in ("self", "meter_provider")}
         options = resolve(given)
         switch = os.environ.get(_SDK_METRICS, "").strip().lower() == "true"
         self._metrics = ExporterMetrics(
@@ -115,11 +117,12 @@ class TracezipExporter(SpanExporter):
 
         Never raises: what is lost is counted and logged, and the answer is FAILURE.
         """
-        with self._metrics.operation(len(spans)) as operation:
-            try:
-                self._export(spans, operation)
-            except Exception as error:
-                self._lose(len(spans) - operation.n_lost, "error", repr(error), operation)
+        try:
+            with self._metrics.operation(len(spans)) as operation:
+                self._guarded(spans, operation)
+        except Exception as error:  # of the metrics, or it is no sequence at all
+            self._complaints.complain("export", f"an export failed: {error!r}")
+            return SpanExportResult.FAILURE
         return SpanExportResult.FAILURE if operation.n_lost else SpanExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -158,6 +161,12 @@ class TracezipExporter(SpanExporter):
             _log.error("no spans are exported, all are dropped: %s", error)
             return Nowhere(self._stats)
 
+    def _guarded(self, spans: Sequence[ReadableSpan], operation: Operation) -> None:
+        try:
+            self._export(spans, operation)
+        except Exception as error:
+            self._lose(len(spans) - operation.n_lost - operation.n_kept, "error", repr(error), operation)
+
     def _export(self, spans: Sequence[ReadableSpan], operation: Operation) -> None:
         if self._is_over:
             self._lose(len(spans), "shutdown", "they came after the exporter was shut down", operation)
@@ -170,7 +179,9 @@ class TracezipExporter(SpanExporter):
             for start in range(0, len(group), self._batch_size):
                 for message, n_spans in self._messages(group[start : start + self._batch_size], operation):
                     timeout = max(deadline - time.monotonic(), 0.0)
-                    if not self._target.put(message, n_spans, service, timeout):
+                    if self._target.put(message, n_spans, service, timeout):
+                        operation.n_kept += n_spans
+                    else:
                         operation.n_lost += n_spans
 
     def _by_service(self, spans: Sequence[ReadableSpan]) -> Iterator[tuple[str | None, Sequence[ReadableSpan]]]:
@@ -187,7 +198,7 @@ class TracezipExporter(SpanExporter):
         """OTLP messages and their numbers of spans: one, but for spans that are very large or cannot be expressed."""
         try:
             message = encode_spans(spans)
-        except InputError as error:
+        except Exception as error:
             if len(spans) == 1:
                 self._lose(1, "unencodable", str(error), operation)
                 return

@@ -28,6 +28,7 @@ _numbers: Counter[str] = Counter()
 class Operation:
     """One call of `export`."""
 
+    n_kept: int = 0
     n_lost: int = 0
     error_type: str = "dropped"
     """Why, if anything is lost."""
@@ -92,7 +93,7 @@ class ReportedStats(Stats):
         self._attributes = attributes
         meter = (provider or get_meter_provider()).get_meter("tracezip", __version__)
         self._instruments = {
-            "spans_in": meter.create_counter("tracezip.spans", description="Spans given to the exporter."),
+            "spans_in": meter.create_counter("tracezip.spans", description="Spans given to be sent or written."),
             "bytes_in": meter.create_counter("tracezip.bytes_in", description="OTLP bytes that were compressed."),
             "bytes_out": meter.create_counter("tracezip.bytes_out", description="Bytes that they were compressed to."),
         }

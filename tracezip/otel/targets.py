@@ -96,7 +96,8 @@ class FileTarget:
             return False
         if self._options.compression_enabled:
             self._stats.observe("compress", time.perf_counter() - started)
-        self._stats.add(messages_sent=1, spans_sent=n_spans, bytes_in=len(message))
+            self._stats.add(bytes_in=len(message))
+        self._stats.add(messages_sent=1, spans_sent=n_spans)
         return True
 
     def flush(self, timeout: float) -> bool:
@@ -118,13 +119,14 @@ class FileTarget:
 
     def _new_writer(self, file: BinaryIO) -> FileWriter:
         if not self._options.compression_enabled:
-            return _Counted(LengthPrefixed(file), self._stats)
+            return LengthPrefixed(file)
         writer = Writer(
             file,
             "x",
             level=self._level,
             dictionary_threshold=self._options.dictionary_threshold,
             chained=self._options.delta_encoding,
+            memory_limit=self._options.stream_memory,
             metadata=None,
         )
         return _Counted(writer, self._stats)

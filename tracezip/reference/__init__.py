@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from tracezip.errors import UsageError, damaged_section
-from tracezip.reference import look
+from tracezip.reference import look, weight
 from tracezip.reference.coder import CoderReader, CoderWriter, PlainReader, PlainWriter
 from tracezip.reference.define import Plan, PlannedGenerator, code_definitions
 from tracezip.reference.filter import make_filter
@@ -76,14 +76,23 @@ class Encoder(look.RowReader):
 
     preset: the preset strings. dictionary_threshold: how often a string is seen before it is remembered.
     level: 1 (fastest) to 9 (smallest). of_same_stream: another encoder, with which it shares what is known of ids.
+    halvings: how often the tables for finding generators of ids are halved.
     """
 
     def __init__(
-        self, preset: Sequence[bytes], dictionary_threshold: int, level: int, of_same_stream: Encoder | None = None
+        self,
+        preset: Sequence[bytes],
+        dictionary_threshold: int,
+        level: int,
+        of_same_stream: Encoder | None = None,
+        halvings: int = 0,
     ) -> None:
         self._preset = preset
         self._threshold = dictionary_threshold
-        self._knowledge: IdKnowledge = of_same_stream._knowledge if of_same_stream else IdKnowledge(level)
+        self._knowledge: IdKnowledge = of_same_stream._knowledge if of_same_stream else IdKnowledge(level, halvings)
+        self.reset()
+
+    def trim(self) -> None:
         self.reset()
 
     def reset(self, like: Encoder | None = None) -> None:
@@ -151,6 +160,15 @@ class Encoder(look.RowReader):
     def n_messages(self) -> int:
         return len(self._messages)
 
+    @property
+    def memory(self) -> int:
+        """An estimate."""
+        return weight.memory(self._s)
+
+    @property
+    def weight(self) -> int:
+        return weight.weight(self._s)
+
     def statistics(self) -> dict[str, int]:
         return _statistics(self._s, len(self._messages))
 
@@ -212,6 +230,11 @@ class Decoder(look.RowReader):
             raise damaged_section("size")
         self._is_dead = False
         return parts, [message.continues for message in self._messages]
+
+    @property
+    def memory(self) -> int:
+        """An estimate."""
+        return weight.memory(self._s)
 
     def outline(self) -> tuple[bytes, bytes]:
         self._check_alive()

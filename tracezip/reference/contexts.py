@@ -138,6 +138,11 @@ class Contexts:
     def __len__(self) -> int:
         return len(self._contexts)
 
+    @property
+    def n_cells(self) -> int:
+        """Their size."""
+        return self._size
+
     def get(self, layout: Layout, family: int, a: Hashable = 0, b: Hashable = 0) -> Context:
         """The context of a name, made when it is first asked for; a shared one if there are too many."""
         context = self._contexts.get((family, a, b))

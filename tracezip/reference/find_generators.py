@@ -18,11 +18,9 @@ from tracezip.reference.find_parts import (
     DIGITS_LEVEL,
     LEAST,
     LOOKS_KEPT,
-    MAX_MT_SAMPLING,
     MAX_SOURCES,
     MAX_STREAMS,
     MT_LEAST,
-    MT_MOST,
     SAMPLE,
     WINDOW,
     Credit,
@@ -31,6 +29,7 @@ from tracezip.reference.find_parts import (
     IdRows,
     Numbers,
     Origin,
+    Sizes,
     Source,
 )
 from tracezip.reference.find_streams import Streams
@@ -47,15 +46,19 @@ _MT_WAIT = 8
 
 
 class Finder:
-    """Lives as long as its stream. After `block`, own, parent and trace say what is known of each row's ids."""
+    """Lives as long as its stream. After `block`, own, parent and trace say what is known of each row's ids.
 
-    def __init__(self, level: int) -> None:
+    halvings: how often the table, and what is kept for MT19937, is halved.
+    """
+
+    def __init__(self, level: int, halvings: int = 0) -> None:
         self.level = level
+        self.sizes = Sizes(halvings)
         self.credit, self.n_block, self.n_sampling = Credit(), 0, 0
         self.sources: list[Source] = []
         numbers = Numbers()
         self.threads = Threads(self.credit, numbers, self.sources)
-        self.streams = Streams(self.credit, numbers)
+        self.streams = Streams(self.credit, numbers, self.sizes)
         self.words, self.digits = Words(self.streams), Digits(self.streams, self.sources)
         self.own: list[Found | None] = []
         self.parent: list[Found | None] = []
@@ -163,10 +166,10 @@ class Finder:
             self._explain(rows, resource)
             return False
         self.credit.mt -= cost
-        if result is find_mt.Result.HOPELESS or s.mt_least == MT_MOST:
+        if result is find_mt.Result.HOPELESS or s.mt_least == self.sizes.mt_most:
             self._mt_failed(s)
             return False
-        s.mt_least = min(2 * s.mt_least, MT_MOST)
+        s.mt_least = min(2 * s.mt_least, self.sizes.mt_most)
         return True
 
     def _mt_worth(self, s: Source) -> bool:
@@ -182,7 +185,7 @@ class Finder:
 
     def _mt_sampled(self, s: Source) -> bool:
         """Is this source sampled? Draws of old blocks do not lead to those of this one: a full sample begins anew."""
-        if not s.rows or self.n_block < s.mt_again or (not s.draws and self.n_sampling >= MAX_MT_SAMPLING):
+        if not s.rows or self.n_block < s.mt_again or (not s.draws and self.n_sampling >= self.sizes.mt_sampling):
             return False
         if not s.mt_probed and self.credit.looks < COST_MT_PROBE + LOOKS_KEPT:
             return False
@@ -190,7 +193,7 @@ class Finder:
             self.n_sampling += 1
             s.mt_least = MT_LEAST
             s.mt_probed = False
-        elif len(s.draws) >= MT_MOST:
+        elif len(s.draws) >= self.sizes.mt_most:
             s.draws = []
         return True
 
@@ -198,10 +201,10 @@ class Finder:
         s = self.sources[resource]
         if not self._mt_sampled(s):
             return
-        at = self._take_draws(rows, s, 0, MT_MOST if s.mt_probed else MT_LEAST)
+        at = self._take_draws(rows, s, 0, self.sizes.mt_most if s.mt_probed else MT_LEAST)
         if len(s.draws) < s.mt_least or (not s.mt_probed and not self._mt_worth(s)):
             return
-        self._take_draws(rows, s, at, MT_MOST)
+        self._take_draws(rows, s, at, self.sizes.mt_most)
         s.draws.sort()
         while len(s.draws) >= s.mt_least and self._mt_search(rows, resource):
             pass

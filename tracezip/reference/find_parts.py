@@ -15,9 +15,9 @@ SAMPLE, WINDOW, LEAST = 192, 48, 4
 """Rows of a resource that are looked at; of these, those tried against each other; and without which nothing is."""
 DIGITS_LEVEL = 5
 """Browsers are looked for from this level on."""
-MAX_THREADS, MAX_STREAMS, MAX_SOURCES, MAX_MT_SAMPLING = 1024, 512, 4096, 32
-MT_LEAST, MT_MOST = 700, 5120
-"""Draws with which MT19937 is tried first, and last."""
+MAX_THREADS, MAX_STREAMS, MAX_SOURCES = 1024, 512, 4096
+MT_LEAST = 700
+"""Draws with which MT19937 is tried first."""
 
 LOOKS_FIRST, LOOKS_MOST, LOOKS_KEPT = 200_000, 1_000_000, 100_000
 EARNED_LOOKS, EARNED_DIGITS = 4, 6
@@ -29,6 +29,19 @@ Found = tuple[int, int]
 """The number of a generator, and a position."""
 Origin = tuple[int, int, tuple[int, ...]]
 """Where a reader counts from, the kind of the generator, and its parameters there."""
+
+
+class Sizes:
+    """Of a finder whose tables are halved so often."""
+
+    def __init__(self, halvings: int) -> None:
+        self.halvings = halvings
+        self.entered_most, self.entered_full, self.entered_kept = (n >> halvings for n in (1 << 18, 3 << 16, 1 << 17))
+        """Ids in the table; with which it is time to begin anew; and that are kept then."""
+        self.mt_most = max(5120 >> halvings, 2 * MT_LEAST)
+        """Draws with which MT19937 is tried last."""
+        self.mt_sampling = max(32 >> halvings, 1)
+        """Resources of which draws are kept at the same time."""
 
 
 @dataclass

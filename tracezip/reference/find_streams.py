@@ -14,12 +14,12 @@ from tracezip.reference.find_parts import (
     Found,
     Numbers,
     Origin,
+    Sizes,
 )
 from tracezip.reference.generators import M64, MT_M, MT_N, REFILL, temper, twist, untemper, untwist, v8_back, v8_step
 
 _PLACE_BITS = 22
 _PLACE_FIRST = 1 << 21
-_ENTERED_MOST, _ENTERED_FULL, _ENTERED_KEPT = 1 << 18, 3 << 16, 1 << 17
 _AHEAD_FIRST, _AHEAD_MOST, _AHEAD_DIGITS = 1024, 2048, 512
 _ORIGIN_BACK = 1024
 
@@ -90,8 +90,8 @@ def _mt_before(values: list[int], n: int) -> list[int]:
 
 
 class Streams:
-    def __init__(self, credit: Credit, numbers: Numbers) -> None:
-        self.credit, self.numbers = credit, numbers
+    def __init__(self, credit: Credit, numbers: Numbers, sizes: Sizes) -> None:
+        self.credit, self.numbers, self.sizes = credit, numbers, sizes
         self.all: list[Stream] = []
         self.table: dict[int, tuple[Stream, int]] = {}
         self.full = self.has_mt = self.has_v8 = False
@@ -104,7 +104,7 @@ class Streams:
             self.table.setdefault(g.id_at(at), (g, at))
 
     def _may_make(self, g: Stream, n: int) -> bool:
-        if len(self.table) + n > _ENTERED_MOST or g.end + n >= 1 << _PLACE_BITS or g.begin < n:
+        if len(self.table) + n > self.sizes.entered_most or g.end + n >= 1 << _PLACE_BITS or g.begin < n:
             self.full = True
             return False
         return self.credit.pay_values(n * COST_VALUE)
@@ -211,14 +211,14 @@ class Streams:
 
     def forget(self) -> None:
         """The table is begun anew, with what is around the last ids of those that were met since it was begun last."""
-        if not self.full and len(self.table) <= _ENTERED_FULL and len(self.all) < MAX_STREAMS:
+        if not self.full and len(self.table) <= self.sizes.entered_full and len(self.all) < MAX_STREAMS:
             return
         before = self.all
         self.all, self.table = [], {}
         self.full = self.has_mt = self.has_v8 = False
         for g in before:
             kept = g.end - g.highest + 2 * g.ahead
-            if g.met and g.values and len(self.table) + kept <= _ENTERED_KEPT:
+            if g.met and g.values and len(self.table) + kept <= self.sizes.entered_kept:
                 self._stream_anew(g)
                 self.all.append(g)
                 self._has(g)

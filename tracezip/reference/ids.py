@@ -121,6 +121,7 @@ def _to_front(m: Mention) -> None:
 
 def _add(s: State, trace: Trace, span_id: int, seen: bool) -> Mention:
     mention = Mention(trace, span_id, seen)
+    s.n_mentions += 1
     s.mention_by_id[span_id] = mention
     _to_front(mention)
     return mention

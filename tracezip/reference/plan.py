@@ -48,9 +48,13 @@ class Planner:
         for rows in self._s.rows:
             for record in rows:
                 for atom in record.atoms:
+                    text = atom.text if atom.cls.is_text else None
+                    if not atom.uses:
+                        self._s.n_fields += 1
+                        self._s.field_bytes += len(atom.encoded) + (len(text.data) if text and not text.uses else 0)
                     atom.uses += 1
-                    if atom.cls.is_text:
-                        atom.text.uses += 1
+                    if text:
+                        text.uses += 1
 
     def _is_eligible(self, atom: Atom) -> bool:
         """Strings seen too rarely are told where they occur and not remembered."""

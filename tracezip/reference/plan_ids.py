@@ -40,8 +40,8 @@ class _Candidate:
 class IdKnowledge:
     """What encoders of a stream know of generators of ids, also across restart groups."""
 
-    def __init__(self, level: int) -> None:
-        self.finder = Finder(level)
+    def __init__(self, level: int, halvings: int) -> None:
+        self.finder = Finder(level, halvings)
         self.resources: dict[bytes, int] = {}
         """By their bytes."""
 
@@ -60,8 +60,9 @@ class IdPlanner:
         spans, resources = self._s.rows[Kind.SPAN], self._resources_of_spans()
         found: list[tuple[Found | None, Found | None, Found | None]] = []
         lowest: dict[int, int] = {}
-        for first in range(0, len(spans), _STRETCH):
-            stretch = slice(first, first + _STRETCH)
+        n_rows = _STRETCH >> self._finder.sizes.halvings
+        for first in range(0, len(spans), n_rows):
+            stretch = slice(first, first + n_rows)
             self._finder.find(_id_rows(spans[stretch], resources[stretch]))
             fresh = self._count_uses(lowest)
             self._describe(fresh, lowest)

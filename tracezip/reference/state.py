@@ -136,6 +136,7 @@ class State:
         self.trace_by_id: dict[tuple[int, int], Trace] = {}
         self.mention_by_id: dict[int, Mention] = {}
         """Writer: the latest one of an id."""
+        self.n_mentions = self.n_fields = self.field_bytes = 0
         self.last_trace = Trace(0, (0, 0))
         self.last_path_number = 0
         self.last_grains = [0, 0]

@@ -8,16 +8,16 @@ GATEWAY_ADDRESS = "127.0.0.1:4319"
 
 N_THREADS = 64
 """Requests that are worked on at a time; the others wait."""
-MAX_REQUESTS = 512
+MAX_REQUESTS = 256
 """That are there at a time, whether they are worked on or wait. More are told to come again."""
+MAX_CALLS = 1024
+"""Of gRPC at a time; it refuses more in a way that clients take for final, so that MAX_REQUESTS must come first."""
 MAX_HELD_BYTES = 256 << 20
 """Of all requests that are there: bodies as they came, and messages as they are decoded."""
 JSON_EXPANSION = 10
 """The memory that JSON takes while it is parsed, in multiples of its text."""
 MAX_JSON_BYTES = 16 << 20
 """Of a JSON document; protobuf messages may be as large as tracezip/live/limits.py says."""
-MAX_WINDOW_BYTES = 8 << 20
-"""The window that a body in zstd may ask for, as RFC 9659 has it for HTTP."""
 STEP_BYTES = 1 << 20
 """A body is decompressed in steps of this size."""
 MAX_TOKEN_BYTES = 4096

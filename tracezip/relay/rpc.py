@@ -29,7 +29,7 @@ class RpcServer:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=limits.MAX_REQUESTS)
+        self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=limits.MAX_CALLS)
         self._server.add_generic_rpc_handlers(
             (
                 _service(TRACE_SERVICE, "Export", self._export),

@@ -118,7 +118,7 @@ class Server:
     async def _start_http(self) -> None:
         host, port = self._options.http
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=_tls(self._options))
+        site = web.TCPSite(self._runner, host, port, ssl_context=tls_context(self._options))
         try:
             await site.start()
         except OSError as error:
@@ -175,7 +175,8 @@ async def _serve(service: Service, options: ServerOptions, ready: Callable[[Serv
     return await server.drain()
 
 
-def _tls(options: ServerOptions) -> ssl.SSLContext | None:
+def tls_context(options: ServerOptions) -> ssl.SSLContext | None:
+    """None without a certificate. Raises InputError if it cannot be used."""
     if options.certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

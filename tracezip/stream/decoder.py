@@ -94,6 +94,11 @@ class StreamDecoder:
         self._n_output_before = self.totals.n_bytes
 
     @property
+    def memory(self) -> int:
+        """Bytes that tree, dictionaries, columns and buffers hold now, and a message that is not whole yet."""
+        return self.decoder.memory + sum(map(len, self._unfinished))
+
+    @property
     def is_inside_message(self) -> bool:
         return bool(self._unfinished)
 

@@ -11,7 +11,7 @@ import xxhash
 
 from tracezip import _backend, limits
 from tracezip.begin import preset
-from tracezip.block import BlockHeader
+from tracezip.block import BlockHeader, ZstdStage
 from tracezip.container import (
     Totals,
     pack_header,
@@ -21,7 +21,8 @@ from tracezip.errors import (
 )
 from tracezip.index.units import Unit
 from tracezip.lanes import Lanes
-from tracezip.layout import Layout, full_block
+from tracezip.layout import Layout
+from tracezip.memory import memory_plan
 from tracezip.options import checked_option
 from tracezip.split import Part, cut, split
 
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 
 
 class StreamEncoder:
-    """Messages in, frames out. `chained`: blocks of a group build on each other. `indexed`: see Layout."""
+    """Messages in, frames out. `chained`: blocks of a group build on each other. `indexed`: see Layout.
+
+    memory_limit: bytes, or text such as "10MB", that tree, dictionaries and buffers stay below; blocks and restart
+    groups are then smaller, and so are their readers.
+    """
 
     def __init__(
         self,
@@ -43,26 +48,47 @@ class StreamEncoder:
         for_searches: bool = False,
         threads: int = 1,
         dictionary: Dictionary | None = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         level = checked_option("level", level, limits.MIN_LEVEL, limits.MAX_LEVEL)
         threshold = checked_option("dictionary_threshold", dictionary_threshold, 1, limits.MAX_DICTIONARY_THRESHOLD)
         self.header = pack_header(facts or {}, dictionary.id if dictionary else None)
         """The frame that stands before all others."""
         n_threads = checked_option("threads", threads, 1, limits.MAX_THREADS)
-        self._full = full_block(level, for_searches=for_searches)
+        if chained:
+            n_threads = 1  # no block can be begun before the one it builds on is done
+        self._plan = plan = memory_plan(
+            memory_limit, level, chained=chained, n_threads=n_threads, for_searches=for_searches
+        )
+        self._full = plan.full
         self._lanes = Lanes(
-            lambda other: _backend.Encoder(preset(), threshold, level, other), level, n_threads, sums_up=indexed
+            lambda other: _backend.Encoder(preset(), threshold, level, other, plan.halvings),
+            lambda: ZstdStage(level, plan.zstd_input),
+            n_threads,
+            sums_up=indexed,
         )
         self._layout = Layout(len(self.header), indexed=indexed)
         self._like = dictionary.encoder if dictionary else None
-        self._chained = chained
+        self._chained, self._indexed = chained, indexed
         self._totals = Totals()
         self._n_parts = 0  # pending, as are the next two
         self._n_bytes = 0
         self._hash = xxhash.xxh3_64()
         self._inside = False  # the next part goes on with a message
         self._block_begins_inside = False
-        self._new_group()
+        self._chain = self._n_group_spans = self._n_group_bytes = 0
+        if self._like:
+            self._encoder.reset(self._like)
+            self._check_room_for_dictionary()
+
+    def _check_room_for_dictionary(self) -> None:
+        weight = self._encoder.weight
+        if self._plan.group_weight is not None and weight > self._plan.group_weight // 2:
+            raise InputError(
+                f"the dictionary takes {weight} bytes of memory, more than memory_limit leaves it: raise memory_limit, "
+                "or do without the dictionary",
+                code="argument",
+            )
 
     @property
     def totals(self) -> Totals:
@@ -70,6 +96,11 @@ class StreamEncoder:
         totals = dataclasses.replace(self._totals)
         totals.add(0, 0, self._encoder.n_spans, self._n_bytes)
         return totals
+
+    @property
+    def memory(self) -> int:
+        """Bytes that tree, dictionaries, columns and buffers hold now."""
+        return self._lanes.memory
 
     def add(self, message: bytes) -> Iterator[bytes]:
         """Takes one message; gives the frames that became full. The iterator must be run to its end."""
@@ -79,7 +110,7 @@ class StreamEncoder:
             if self._is_full():
                 yield self._end_block()
         else:
-            for part in split(message):
+            for part in split(message, self._plan.part):
                 yield from self._add_with_room(part)
         self._totals.n_messages += 1
 
@@ -113,7 +144,7 @@ class StreamEncoder:
         self._n_parts = self._n_bytes = 0
         self._hash.reset()
         self._block_begins_inside = self._inside
-        if not self._chained:
+        if not self._chained or (self._indexed and self._is_group_full()):
             self._new_group()
         return frames
 
@@ -127,7 +158,7 @@ class StreamEncoder:
         To count them before takes a tenth of the time that compression takes: the bytes come from far each time.
         """
         n_bytes = len(message)
-        if n_bytes > limits.PART_BYTES or self._overflows_block(n_bytes) or self._overflows_group(n_bytes):
+        if n_bytes > self._plan.part.most or self._overflows_block(n_bytes) or self._overflows_group(n_bytes):
             return False
         return self._add_part(Part(message), self._n_free_spans())
 
@@ -136,7 +167,14 @@ class StreamEncoder:
 
     def _overflows_group(self, n_bytes: int) -> bool:
         n_free_bytes = limits.MAX_GROUP_BYTES - self._n_group_bytes - self._n_bytes
-        return n_bytes > n_free_bytes or self._chain >= limits.MAX_GROUP_BLOCKS
+        return n_bytes > n_free_bytes or self._chain >= limits.MAX_GROUP_BLOCKS or self._outweighs_group(n_bytes)
+
+    def _outweighs_group(self, n_bytes: int) -> bool:
+        """Would the group weigh too much with so many bytes more, as far as that can be known?"""
+        if self._plan.group_weight is None or not self._chain:
+            return False
+        n_expected = self._plan.expected_weight * (self._n_bytes + n_bytes)
+        return self._encoder.weight + n_expected > self._plan.group_weight
 
     def _n_free_spans(self) -> int:
         return limits.MAX_GROUP_SPANS - self._n_group_spans - self._encoder.n_spans
@@ -149,12 +187,14 @@ class StreamEncoder:
             yield self._end_block()
             self._new_group()
             if not self._add_part(part, sys.maxsize if part.is_counted else limits.MAX_GROUP_SPANS):
-                for smaller in cut(part):
+                for smaller in cut(part, self._plan.part):
                     yield from self._add_with_room(smaller)
         if self._is_full():
             yield self._end_block()
 
     def _new_group(self) -> None:
+        if self._plan.group_weight is not None:
+            self._encoder.trim()
         self._encoder.reset(self._like)
         self._chain = self._n_group_spans = self._n_group_bytes = 0
 
@@ -175,6 +215,10 @@ class StreamEncoder:
             or self._encoder.n_rows >= self._full.n_rows
             or self._n_parts >= limits.MAX_BLOCK_PARTS
         )
+
+    def _is_group_full(self) -> bool:
+        """Whether it has as much as one block that was not ended early: to read a trace, all of its group is read."""
+        return self._n_group_spans >= self._full.n_spans or self._n_group_bytes >= self._full.n_bytes
 
     def _header_of_block(self) -> BlockHeader:
         n_spans, checksum = self._encoder.n_spans, self._hash.intdigest() & 0xFFFFFFFF

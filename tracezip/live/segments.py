@@ -1,0 +1,109 @@
+"""The files of a spool: archives, and beside each of them how many of its messages are done."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tracezip.container import BLOCK, CHECKSUM_BYTES, HEAD_BYTES, read_head
+from tracezip.errors import TracezipError
+from tracezip.limits import DEFAULT_DICTIONARY_THRESHOLD, MIN_LEVEL
+from tracezip.live.archives import Fsync, sync_folder
+from tracezip.writer import Writer
+
+SUFFIX, CURSOR_SUFFIX = ".tzip", ".done"
+_UNREADABLE = ".unreadable"
+_CURSOR_BYTES = 8
+
+
+class Segment:
+    """An archive in the spool, and a file beside it that says how many of its messages are done."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.folder, self.number = folder, number
+        self.path = folder / f"{number:08d}{SUFFIX}"
+        self.cursor = folder / f"{number:08d}{CURSOR_SUFFIX}"
+        self.n_messages = 0
+        """Of one that was adopted, about: a large message counts as several."""
+        self.n_done = 0
+        self.n_bytes = 0
+
+    def adopt(self) -> None:
+        self.n_bytes = self.path.stat().st_size
+        self.n_messages = _count_blocks(self.path, self.n_bytes)
+        with suppress(OSError):
+            self.n_done = int.from_bytes(self.cursor.read_bytes()[:_CURSOR_BYTES], "little")
+
+    def mark_done(self) -> None:
+        self.n_done += 1
+        descriptor = os.open(self.cursor, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(descriptor, self.n_done.to_bytes(_CURSOR_BYTES, "little"), 0)
+        finally:
+            os.close(descriptor)
+
+    def put_aside(self) -> None:
+        """For people to look at: no spool reads it again."""
+        self.path.rename(self.path.with_suffix(_UNREADABLE))
+
+    def remove(self) -> None:
+        """The segment goes first: a cursor alone means nothing, a segment alone would be sent again."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+            self.cursor.unlink(missing_ok=True)
+
+
+class Tail:
+    """The segment that is written. Each message is a block of its own, out of the process when `append` returns."""
+
+    def __init__(self, segment: Segment, fsync: Fsync) -> None:
+        self.segment, self._fsync = segment, fsync
+        self._pid = os.getpid()
+        descriptor = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file: Any = open(descriptor, "r+b", buffering=0)  # noqa: SIM115  (closed with the tail)
+        try:
+            self._writer = Writer(
+                self._file, "x", level=MIN_LEVEL, dictionary_threshold=DEFAULT_DICTIONARY_THRESHOLD, metadata=None
+            )
+            if fsync == "always":
+                sync_folder(segment.folder)
+        except BaseException:
+            self._file.close()
+            segment.remove()
+            raise
+
+    def append(self, message: bytes) -> None:
+        self._writer.write(message)
+        self._writer.flush()
+        if self._fsync == "always":
+            os.fsync(self._file.fileno())
+        self.segment.n_messages += 1
+        self.segment.n_bytes = self._writer.stats["compressed_bytes"]
+
+    def close(self, *, sync: bool = True) -> None:
+        """What was appended is safe also when this cannot write the end. A forked child closes its copy only."""
+        if self._pid == os.getpid():
+            with suppress(OSError, TracezipError):
+                self._writer.close()
+            self.segment.n_bytes = self._writer.stats["compressed_bytes"]
+            if sync and self._fsync != "never":
+                with suppress(OSError):
+                    os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def _count_blocks(path: Path, n_bytes: int) -> int:
+    """The blocks of a segment, without decoding them; where it is damaged, as many as stand before that, and one."""
+    n_blocks = offset = 0
+    with path.open("rb") as file:
+        while offset < n_bytes:
+            file.seek(offset)
+            try:
+                kind, n_head, n_body = read_head(file.read(HEAD_BYTES), offset)
+            except TracezipError:
+                return n_blocks + 1
+            n_blocks += kind == BLOCK
+            offset += n_head + n_body + CHECKSUM_BYTES
+    return n_blocks
