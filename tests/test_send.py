@@ -333,6 +333,15 @@ def test_refused_spans_are_counted_as_rejected() -> None:
     assert said == ["too old"]
 
 
+def test_one_piece_that_was_taken_is_reason_enough_to_go_on() -> None:
+    clock = Clock()
+    recorder = Recorder(clock, Delivered(), *[Refused("too old")] * 3)
+    data = message(0, n_spans=4)
+    replay = Replay(recorder, max_bytes=len(data) // 3, on_rejected=print, sleep=clock.sleep, clock=clock)
+    replay.send(data)
+    assert (replay.report.n_messages, replay.report.n_spans, replay.report.n_rejected) == (1, 1, 3)
+
+
 # --- into a real Collector --------------------------------------------------------------------------------------------
 
 
