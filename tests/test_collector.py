@@ -15,6 +15,7 @@ from tests.otel_collector import Spans, collector, over_grpc, over_http, same, s
 from tracezip.live.http import HttpClient
 from tracezip.live.otlp_http import OtlpSender
 
+pytestmark = pytest.mark.slow
 MESSAGES = [*read_file(SAMPLES / "astronomy.otlp").messages, full_trace().SerializeToString()]
 
 

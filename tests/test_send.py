@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -90,7 +90,7 @@ def test_several_files_arrive_one_after_the_other(backend: Backend, archive: Pat
 
 
 def test_standard_input_is_sent(backend: Backend, archive: Path) -> None:
-    result = run("-", "--to", f"{backend.web.url}/v1/traces/", "--compression", "none", given=archive.read_bytes())
+    result = run("-", "--to", f"{backend.web.url}/v1/traces/", "--no-gzip", given=archive.read_bytes())
     assert (result.exit_code, result.stderr) == (0, "")
     assert backend.messages == MESSAGES
     assert "content-encoding" not in backend.web.requests[0].headers
@@ -189,8 +189,7 @@ def test_a_backend_that_refuses_everything_is_not_asked_for_ever(
 
 
 def test_nobody_there_is_an_error_after_the_time_given(archive: Path) -> None:
-    with mock.patch("tracezip.live.limits.MIN_BACKOFF_SECONDS", 0.01):
-        result = run(archive, "--to", "http://127.0.0.1:1", "--retry-for", "1s")
+    result = run(archive, "--to", "http://127.0.0.1:1", "--retry-for", "1s")
     assert result.exit_code == 1
     assert "a.tzip: no answer from http://127.0.0.1:1" in result.stderr
 
@@ -210,7 +209,7 @@ def test_bad_files_and_messages_are_named_and_the_rest_is_sent(backend: Backend,
     ("option", "said"),
     [
         (("--to", "collector:4318"), "is no URL to send to"),
-        (("--to", "http://collector:4317"), "OTLP over gRPC"),
+        (("--to", "http://collector:4317"), "gRPC"),
         (("--to", "http://collector", "--speed", "fast"), "nor max"),
         (("--to", "http://collector", "--speed", "0x"), "nor max"),
         (("--to", "http://collector", "--header", "a: b"), "is no NAME=VALUE"),
@@ -262,6 +261,13 @@ def ended(seconds: float) -> bytes:
     ends = [int(2e18) + int(seconds * 1e9), int(2e18) - 10**9]
     spans = b"".join(field(2, span(i) + b"\x41" + end.to_bytes(8, "little")) for i, end in enumerate(ends))
     return field(1, field(2, spans))
+
+
+def test_the_command_heeds_the_speed(backend: Backend, tmp_path: Path) -> None:
+    began = time.monotonic()
+    arrived = sent(backend, written(tmp_path / "a.tzip", [ended(0), ended(10)]), "--speed", "40x")
+    assert len(arrived) == 2
+    assert time.monotonic() - began >= 0.25
 
 
 def replayed(speed: float, messages: list[bytes]) -> list[float]:
@@ -328,6 +334,15 @@ def test_refused_spans_are_counted_as_rejected() -> None:
         replay.send(message(number, n_spans=3))
     assert (replay.report.n_spans, replay.report.n_rejected, replay.report.n_messages) == (6, 6, 2)
     assert said == ["too old"]
+
+
+def test_one_piece_that_was_taken_is_reason_enough_to_go_on() -> None:
+    clock = Clock()
+    recorder = Recorder(clock, Delivered(), *[Refused("too old")] * 3)
+    data = message(0, n_spans=4)
+    replay = Replay(recorder, max_bytes=len(data) // 3, on_rejected=print, sleep=clock.sleep, clock=clock)
+    replay.send(data)
+    assert (replay.report.n_messages, replay.report.n_spans, replay.report.n_rejected) == (1, 1, 3)
 
 
 # --- into a real Collector --------------------------------------------------------------------------------------------

@@ -17,10 +17,10 @@ from tracezip.cli._session import EXIT_BAD_INPUT, explained
 from tracezip.errors import InputError
 from tracezip.limits import DEFAULT_LEVEL
 from tracezip.live.archives import RotatingArchives
-from tracezip.live.http import check_url, shown
+from tracezip.live.http import check_endpoint, shown
 from tracezip.live.limits import SPOOL_BYTES
 from tracezip.live.link import Link, LinkOptions
-from tracezip.live.otlp_http import PATH, OtlpSender
+from tracezip.live.otlp_http import OtlpSender, traces_url
 from tracezip.live.places import spool_folder
 from tracezip.live.spool import Spool
 from tracezip.live.stats import Stats
@@ -40,7 +40,9 @@ def run_agent(**options: Any) -> None:
         _check_packages()
         stats, to = Stats(), options["to"]
         server = _server(options, None if options["no_grpc"] or not _has_grpc() else options["grpc_listen"])
-        link = Link(to, client_of(options), LinkOptions(level=options["level"] or DEFAULT_LEVEL), stats=stats)
+        link = Link(
+            check_endpoint(to), client_of(options), LinkOptions(level=options["level"] or DEFAULT_LEVEL), stats=stats
+        )
         agent = Agent(link, None if options["no_spool"] else _spool(options, stats), stats)
     _run(agent, server, f"sending to {shown(to)}")
 
@@ -61,7 +63,7 @@ def run_gateway(**options: Any) -> None:
 
 
 def _sender(options: dict[str, Any]) -> OtlpSender:
-    url = check_url(options["to"]).removesuffix(PATH) + PATH
+    url = traces_url(options["to"])
     return OtlpSender(url, client_of(options), compression="none" if options["no_gzip"] else "gzip")
 
 

@@ -20,7 +20,6 @@ from tracezip.errors import InputError, TracezipError
 if TYPE_CHECKING:
     from tracezip.live.replay import Replay, Report
 
-_GRPC_PORT = 4317
 _SPEED_HELP = (
     "1x: with the time that lay between the messages; 10x: ten times as fast; max, the default: as fast as the backend "
     "takes them."
@@ -39,11 +38,10 @@ def _speed(_context: click.Context, _option: click.Parameter, text: str) -> floa
 
 
 def _sending_options(command: Command) -> Command:
-    gzip = click.Choice(["gzip", "none"])
     options = (
         click.option("--to", "url", metavar="URL", required=True, help="The backend, as http://collector:4318."),
         click.option("--speed", metavar="SPEED", default="max", callback=_speed, help=_SPEED_HELP),
-        click.option("--compression", type=gzip, default="gzip", help="Of requests; gzip is the default."),
+        click.option("--no-gzip", is_flag=True, help="Send OTLP as it is, which takes less time and more network."),
         click.option(
             "--max-bytes", metavar="SIZE", type=size, help="Of a request's OTLP; the default is just below 20M."
         ),
@@ -84,7 +82,7 @@ def send(files: tuple[str, ...], head: int | None, whole: bool, quiet: bool, ver
     try:
         for message in _messages(session, names, selection):
             replay.send(message)
-    except TracezipError as problem:  # of sending: those of reading are named where they happen
+    except (TracezipError, OSError) as problem:  # of sending: those of reading are named where they happen
         what = f"{explained(problem)}; the rest was not sent"
         session.error(_shown_names(names), RefusalError(what))
     _summarise(session, names, replay.report, time.monotonic() - began)
@@ -107,13 +105,18 @@ def _checked(message: bytes) -> bytes:
 
 def _replay(session: Session, names: tuple[str, ...], speed: float | None, options: dict[str, Any]) -> Replay:
     from tracezip.live import limits
-    from tracezip.live.otlp_http import OtlpSender
+    from tracezip.live.otlp_http import OtlpSender, traces_url
     from tracezip.live.replay import Pace, Replay
 
     max_bytes = options["max_bytes"] or limits.MAX_OTLP_BYTES
-    how = {"compression": options["compression"], "max_bytes": max_bytes, "deadline": limits.REPLAY_REQUEST_SECONDS}
     try:
-        sender = OtlpSender(_traces_url(options["url"]), client_of(options), **how)
+        sender = OtlpSender(
+            traces_url(options["url"]),
+            client_of(options),
+            compression="none" if options["no_gzip"] else "gzip",
+            max_bytes=max_bytes,
+            deadline=limits.REPLAY_REQUEST_SECONDS,
+        )
     except (InputError, OSError) as problem:
         raise click.UsageError(explained(problem)) from None
     return Replay(
@@ -123,18 +126,6 @@ def _replay(session: Session, names: tuple[str, ...], speed: float | None, optio
         patience=options["retry_for"] or limits.REPLAY_PATIENCE_SECONDS,
         on_rejected=lambda why: session.error(_shown_names(names), RefusalError(f"spans were rejected: {why}")),
     )
-
-
-def _traces_url(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    from tracezip.live.http import check_url
-    from tracezip.live.otlp_http import PATH
-
-    url = check_url(url)
-    if urlsplit(url).port == _GRPC_PORT:
-        raise InputError(f"{url!r} has the port of OTLP over gRPC, and this sends OTLP over HTTP, mostly at port 4318")
-    return url.removesuffix(PATH) + PATH
 
 
 def _shown_names(names: tuple[str, ...]) -> str:

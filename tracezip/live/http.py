@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MAX_CONNECTIONS = 64
 """That are kept open to one server; threads beyond that make one for each request."""
 _READ_BYTES = 1 << 14
+_GRPC_PORT = 4317
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
@@ -143,6 +144,19 @@ def _check_headers(headers: Mapping[str, str]) -> None:
                 "ISO 8859-1 text",
                 code="argument",
             )
+
+
+def check_endpoint(url: str) -> str:
+    """The same, and raises InputError if nobody speaks HTTP there."""
+    checked = check_url(url)
+    parts = urlsplit(checked)
+    if parts.port == _GRPC_PORT:
+        raise InputError(
+            f"the endpoint on {parts.hostname} has port {_GRPC_PORT}, where receivers speak gRPC, and tracezip speaks "
+            "HTTP: give port 4318 for OTLP/HTTP, or the port of a tracezip gateway",
+            code="argument",
+        )
+    return checked
 
 
 def _tls_context(certificate: str | None, client_certificate: str | None, client_key: str | None) -> ssl.SSLContext:

@@ -12,7 +12,7 @@ from tracezip.convert.wire import read_varint
 from tracezip.errors import TracezipError
 from tracezip.live.cutting import halves
 from tracezip.live.errors import Delivered, NotAllowed, Refused, TryLater
-from tracezip.live.http import HttpClient, Response, check_url, shown
+from tracezip.live.http import HttpClient, Response, check_endpoint, check_url, shown
 from tracezip.live.limits import MAX_OTLP_BYTES, MAX_REASON_CHARS, REQUEST_SECONDS
 from tracezip.live.retry import parse_retry_after
 from tracezip.walk import fields
@@ -30,6 +30,11 @@ _HINTS = {
     405: "; check the URL: nothing takes OTLP there",
     415: "; it does not take OTLP in protobuf",
 }
+
+
+def traces_url(url: str) -> str:
+    """Where the receiver whose base URL this is takes traces; the whole URL is fine, too. Raises InputError."""
+    return check_endpoint(url).removesuffix(PATH) + PATH
 
 
 class OtlpSender:

@@ -15,7 +15,7 @@ from tracezip.live.limits import MAX_OTLP_BYTES, REPLAY_PATIENCE_SECONDS
 from tracezip.live.retry import Backoff
 
 _MAX_REFUSALS = 3
-"""Messages that are refused before any was taken: then the receiver takes none."""
+"""Requests that are refused before any was taken: then the receiver takes none."""
 
 
 class Sender(Protocol):
@@ -29,10 +29,11 @@ class Report:
     """What became of the messages so far."""
 
     n_messages: int = 0
-    """That the receiver took, of those that were replayed; those that are cut count once."""
+    """Of which the receiver took at least a part; one that is cut counts once."""
     n_spans: int = 0
-    """Of them, and not rejected."""
+    """In them, and not rejected."""
     n_bytes: int = 0
+    """Of OTLP in them."""
     n_rejected: int = 0
     """Spans that the receiver does not want, and those of messages that it does not want."""
 
@@ -96,6 +97,7 @@ class Replay:
         self._clock = clock
         self._said: set[str] = set()
         self._n_refused = 0
+        self._has_taken = False
         self.report = Report()
 
     def send(self, message: bytes) -> None:
@@ -104,8 +106,9 @@ class Replay:
             self._sleep(self._pace.seconds_until_due(message))
         n_rejected_before = self.report.n_rejected
         taken = [self._piece(piece) for piece in self._pieces(message)]
-        self.report.n_messages += any(taken)
-        self.report.n_bytes += len(message)
+        if any(taken):
+            self.report.n_messages += 1
+            self.report.n_bytes += len(message)
         self.report.n_spans += count_spans(message, 0) - (self.report.n_rejected - n_rejected_before)
 
     def _pieces(self, message: bytes) -> Iterator[bytes]:
@@ -124,9 +127,10 @@ class Replay:
         except Refused as problem:
             self._reject(count_spans(piece, 0), problem.why)
             self._n_refused += 1
-            if self._n_refused >= _MAX_REFUSALS and not self.report.n_messages:
+            if self._n_refused >= _MAX_REFUSALS and not self._has_taken:
                 raise
             return False
+        self._has_taken = True
         if delivered.rejected_spans:
             self._reject(delivered.rejected_spans, delivered.message)
         return True

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from tracezip.errors import InputError
 from tracezip.limits import (
@@ -18,7 +17,6 @@ from tracezip.limits import (
     MIN_MEMORY_LIMIT,
 )
 from tracezip.live.archives import Fsync, checked_fsync
-from tracezip.live.http import check_url
 from tracezip.live.limits import SPOOL_BYTES
 from tracezip.options import checked_option, checked_size
 
@@ -35,7 +33,6 @@ _OTLP_VARIABLES = {
 }
 """What is told to all OTLP exporters in the same way."""
 _DEFAULT_ENDPOINT = "http://localhost:4318"
-_GRPC_PORT = 4317
 _MAX_SPANS = 1 << 16
 _MAX_SECONDS = 366 * 86400
 _MAX_BYTES = 1 << 62
@@ -136,18 +133,6 @@ def _endpoint(given: Any, environment: Mapping[str, str]) -> tuple[str, str | No
     if url := environment.get(f"{_OTLP_TRACES}ENDPOINT", "").strip():
         return url, url
     return environment.get(f"{_OTLP}ENDPOINT", "").strip() or _DEFAULT_ENDPOINT, None
-
-
-def check_endpoint(url: str) -> str:
-    """The URL. Raises InputError if it is none, or is one where nobody speaks HTTP."""
-    parts = urlsplit(check_url(url))
-    if parts.port == _GRPC_PORT:
-        raise InputError(
-            f"the endpoint on {parts.hostname} has port {_GRPC_PORT}, where receivers speak gRPC, and tracezip speaks "
-            "HTTP: give port 4318 for OTLP/HTTP, or the port of a tracezip gateway",
-            code="argument",
-        )
-    return url
 
 
 # --- one check for each kind of option --------------------------------------------------------------------------------

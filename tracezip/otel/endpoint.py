@@ -11,13 +11,13 @@ from tracezip.errors import InputError
 from tracezip.live.complaints import Complaints
 from tracezip.live.delivery import Deliverer, Delivery
 from tracezip.live.errors import Delivered
-from tracezip.live.http import HttpClient
+from tracezip.live.http import HttpClient, check_endpoint
 from tracezip.live.limits import QUEUE_BYTES
 from tracezip.live.link import Link, LinkOptions
 from tracezip.live.places import spool_folder
 from tracezip.live.spool import Spool
 from tracezip.live.stats import Stats
-from tracezip.otel.config import Options, check_endpoint
+from tracezip.otel.config import Options
 from tracezip.otel.targets import start_level
 
 _QUEUE_SHARE = 8
