@@ -79,16 +79,13 @@ static u32 condition_of(const State *s, const Path *p, u32 slot, const u32 *know
     return t->atoms.v[a].serial ? t->atoms.v[a].serial : NONE;
 }
 
-/* For a record whose holes come soon: what its trace, and its path, remember of them is in the cache then. */
+/* For a record whose holes come soon: what its trace remembers of them is in the cache then. */
 TZ_INLINE void prefetch_values(const State *s, const Place *at) {
     const Tables *t = &s->t;
     const Path *p = &t->paths.v[at->path];
-    u32 name = t->schemas.v[p->schema].name;
-    for (u32 i = 0; i < p->n_holes; i++) {
-        const Hole *hole = &t->hole_slots.v[p->holes + i];
-        memory_prefetch(&s->memory, at->trace, t->classes.v[hole->cls].def, t->seed);
-        memory_prefetch(&s->memory, at->path, (name + hole->slot) | OF_PATH, t->seed);
-    }
+    const Hole *hole = t->hole_slots.v + p->holes;
+    for (u32 i = 0; i < p->n_holes; i++)
+        memory_prefetch(&s->memory, at->trace, t->classes.v[hole[i].cls].def, t->seed);
 }
 
 /* All holes of a record, in slot order. */
