@@ -475,6 +475,19 @@ def test_a_batch_that_stands_on_its_own_needs_nothing_but_the_header() -> None:
     assert Decompressor().decompress(header + third) == b"three"
 
 
+def test_a_stream_keeps_within_its_memory_limit_and_goes_on() -> None:
+    stream = SendingStream(memory_limit=4_000_000)
+    backend = Backend()
+    receiver = Receiver(backend.deliver)
+    sent = [otlp_message(number, n_spans=200, name=f"name {number}") for number in range(60)]
+    for one in sent:
+        assert receiver.receive(stream.stream_id, stream.frame(one)).status == 200
+        stream.acknowledged()
+        assert stream.memory <= 4_000_000
+    assert backend.got == sent
+    assert stream.sequence == len(sent)
+
+
 def test_an_error_in_the_compressor_begins_a_new_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = SendingStream()
     receiver = new_receiver()

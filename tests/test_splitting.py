@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import tracezip
 from tracezip import _backend, limits
-from tracezip.split import Part, cut, split
+from tracezip.split import Part, cut, split, usual_size
 
 SMALL_LIMITS = {
     "PART_BYTES": 400,
@@ -39,10 +39,11 @@ def n_spans_of(data: bytes) -> int:
 
 def parts_of(data: bytes) -> list[Part]:
     """The parts, those with too many spans cut as well, after checking what is true of all of them."""
+    size = usual_size()
     parts = [
         smaller
-        for part in split(data)
-        for smaller in ([part] if _backend.count_spans(part.message, 0) <= limits.MAX_GROUP_SPANS else cut(part))
+        for part in split(data, size)
+        for smaller in ([part] if _backend.count_spans(part.message, 0) <= limits.MAX_GROUP_SPANS else cut(part, size))
     ]
     assert b"".join(part.prefix + part.message[part.skip :] for part in parts) == data
     assert [part.continues for part in parts] == [True] * (len(parts) - 1) + [False]
@@ -57,8 +58,8 @@ scope = field(1, field(1, "library") + field(2, "1.0"))
 
 
 def test_a_message_that_is_not_large_is_one_part() -> None:
-    assert list(split(MESSAGES[0])) == [Part(MESSAGES[0])]
-    assert list(split(b"")) == [Part(b"")]
+    assert list(split(MESSAGES[0], usual_size())) == [Part(MESSAGES[0])]
+    assert list(split(b"", usual_size())) == [Part(b"")]
 
 
 def test_a_message_is_cut_between_its_resource_spans() -> None:

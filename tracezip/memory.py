@@ -6,13 +6,12 @@ What it writes may depend on the limit, but not on the backend, nor on what mall
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 from tracezip import limits
 from tracezip.layout import FullBlock, full_block
 from tracezip.options import checked_size
-from tracezip.split import PartSize
+from tracezip.split import PartSize, usual_size
 
 
 class MemoryPlan(NamedTuple):
@@ -37,9 +36,9 @@ def memory_plan(
 
     chained: blocks of a restart group build on each other; else each is a group, and had better be large.
     """
-    if limit is None:
-        return _unlimited(level, for_searches)
     full = full_block(level, for_searches=for_searches)
+    if limit is None:
+        return MemoryPlan(full, usual_size())
     n_blocks = n_threads + (n_threads > 1)
     n_bytes = checked_size("memory_limit", limit, n_blocks * limits.MIN_MEMORY_LIMIT, limits.MAX_MEMORY_LIMIT)
     n_bytes //= n_blocks
@@ -53,8 +52,3 @@ def memory_plan(
         zstd_input=1 << min(max((n_bytes // 128).bit_length() - 1, 14), 17),
         halvings=max(7 - (n_bytes // 1_000_000 + 1).bit_length(), 0),
     )
-
-
-@functools.cache
-def _unlimited(level: int, for_searches: bool) -> MemoryPlan:
-    return MemoryPlan(full_block(level, for_searches=for_searches), PartSize())

@@ -38,23 +38,25 @@ class Part(NamedTuple):
 class PartSize(NamedTuple):
     """In bytes."""
 
-    most: int = limits.PART_BYTES
+    most: int
     """A message larger than this is cut, where it can be, into parts of at most this size."""
-    most_uncut: int = limits.MAX_PART_BYTES
+    most_uncut: int
     """A part that cannot be cut further (one span) may be so large; what is still larger is kept raw."""
 
 
-_USUAL = PartSize()
+def usual_size() -> PartSize:
+    """That of a writer without a limit of memory."""
+    return PartSize(limits.PART_BYTES, limits.MAX_PART_BYTES)
 
 
-def split(message: bytes, size: PartSize = _USUAL) -> Iterator[Part]:
+def split(message: bytes, size: PartSize) -> Iterator[Part]:
     """The parts of a message, at least one; a message that is not too large is one part."""
     if len(message) <= size.most:
         return iter([Part(message)])
     return _joined(_Cutter(message, size).parts(), continues=False)
 
 
-def cut(part: Part, size: PartSize = _USUAL) -> Iterator[Part]:
+def cut(part: Part, size: PartSize) -> Iterator[Part]:
     """The parts of a part that has too many spans for a restart group."""
     return _joined(_Cutter(bytes(part.message), size, part.prefix).counted_parts(), continues=part.continues)
 

@@ -50,6 +50,11 @@ class SendingStream:
         self._process = os.getpid()
 
     @property
+    def memory(self) -> int:
+        """The bytes that the compressor holds, which `memory_limit` bounds; the pending message comes on top."""
+        return self._encoder.memory
+
+    @property
     def path(self) -> str:
         """Of the requests, behind the base URL."""
         return protocol.PATH + self.stream_id.hex()
