@@ -14,7 +14,7 @@ help:
 	@echo "make demo         compress a real sample, compare with gzip and zstd, show a trace"
 	@echo "make test         run the tests"
 	@echo "make collector    build the OpenTelemetry Collector that tests run, out of its Go modules (once; some minutes)"
-	@echo "make clients      the same with the services in Go and Node.js that tests run"
+	@echo "make clients      the same with the services in Go, Java and Node.js that tests run"
 	@echo "make bench        all sizes and speeds, tables and plots (TRACEZIP_DATA names a folder of *.otlp.zst; 20 min)"
 	@echo "make bench-quick  the same on the bundled sample, in a minute"
 	@echo "make bench-suite  the same codecs through pytest-benchmark"
@@ -44,13 +44,13 @@ demo: $(BUILT)
 test: $(BUILT)
 	$(BIN)/python -m pytest
 
-# They need Go and Node.js, and are kept in the user's cache until their sources change. Tests that need one that is not
-# there are skipped.
+# They need Go, Maven and npm, and are kept in the user's cache until their sources change. Tests that need one that is
+# not there are skipped.
 collector: $(INSTALLED)
 	@$(BIN)/python -m tests.programs collector
 
 clients: $(INSTALLED)
-	@$(BIN)/python -m tests.programs clients/go clients/node
+	@$(BIN)/python -m tests.programs clients/go clients/java clients/node
 
 # BENCH=--readme puts the figures into README.md too; python -m benchmarks --help lists what else there is.
 bench: $(BUILT)

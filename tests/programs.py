@@ -1,4 +1,4 @@
-"""Programs in Go and JavaScript that tests run. Made once by `make collector clients`, and kept in the user's cache.
+"""Programs in Go, Java and JavaScript that tests run: made once by `make collector clients`, kept in the user's cache.
 
 python -m tests.programs FOLDER...    makes those of these folders of tests/, if need be, and says where they are
 """
@@ -17,7 +17,7 @@ import pytest
 
 _TESTS = Path(__file__).resolve().parent
 _BUILD_SECONDS = 1500  # the Collector has 150 modules to fetch and takes minutes on two processors
-_SOURCES = ("*.go", "go.mod", "go.sum", "*.js", "package.json", "package-lock.json")
+_SOURCES = ("*.go", "go.mod", "go.sum", "*.java", "pom.xml", "*.js", "package.json", "package-lock.json")
 
 
 class BuildError(Exception):
@@ -30,7 +30,7 @@ def build(folder: str) -> Path:
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
         unfinished = program.with_name(f"{program.name}.{os.getpid()}")  # two runs may build at a time
-        make = _go if (_TESTS / folder / "go.mod").exists() else _node
+        make = next(make for name, make in _MAKERS.items() if (_TESTS / folder / name).exists())
         make(_sources(folder), unfinished)
         unfinished.replace(program)
     return program
@@ -63,16 +63,28 @@ def _go(sources: list[Path], program: Path) -> None:
     _run(command, "Go 1.26 or newer", sources[0].parent, {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"})
 
 
+def _java(sources: list[Path], folder: Path) -> None:
+    """A folder with target/classes, and the packages that they need in target/dependency."""
+    _in_copy(["mvn", "--quiet", "--batch-mode", "compile", "dependency:copy-dependencies"], "Maven", sources, folder)
+
+
 def _node(sources: list[Path], folder: Path) -> None:
     """A folder of the sources and of the packages that they name."""
+    _in_copy(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], "Node.js with npm", sources, folder)
+
+
+def _in_copy(command: list[str], needed: str, sources: list[Path], folder: Path) -> None:
     folder.mkdir()
     for path in sources:
         shutil.copy(path, folder)
     try:
-        _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], "Node.js with npm", folder, {})
+        _run(command, needed, folder, {})
     except BuildError:
         shutil.rmtree(folder)
         raise
+
+
+_MAKERS = {"go.mod": _go, "pom.xml": _java, "package.json": _node}
 
 
 def _run(command: list[str], needed: str, folder: Path, environment: dict[str, str]) -> None:
@@ -91,7 +103,7 @@ def _run(command: list[str], needed: str, folder: Path, environment: dict[str, s
     except subprocess.TimeoutExpired:
         raise BuildError(f"{' '.join(command[:2])} took more than {_BUILD_SECONDS} s") from None
     if done.returncode:
-        said = " ".join(done.stderr.split())[-500:]
+        said = " ".join((done.stdout + done.stderr).split())[-500:]
         raise BuildError(f"{' '.join(command[:2])} failed in {folder}: {said}")
 
 
@@ -107,9 +119,17 @@ def _fingerprint(sources: list[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
+def main(folders: list[str]) -> int:
+    """Makes as many as can be made."""
+    status = 0
+    for folder in folders:
         try:
-            print(build(name))
+            print(build(folder))
         except BuildError as problem:
-            sys.exit(str(problem))
+            print(f"tests/{folder}: {problem}", file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

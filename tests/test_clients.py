@@ -24,6 +24,9 @@ def command_of(client: str, protocol: str) -> list[str]:
     """How a client is started; skips the test where that cannot be, unless TRACEZIP_CLIENTS says that it must be."""
     if client == "go":
         return [str(built_or_skipped("clients/go", "clients"))]
+    if client == "java":
+        target = built_or_skipped("clients/java", "clients") / "target"
+        return ["java", "-cp", f"{target}/classes:{target}/dependency/*", "Client"]
     if client == "node":
         return ["node", str(built_or_skipped("clients/node", "clients") / "client.js")]
     if protocol != "tracezip" and find_spec(f"opentelemetry.exporter.otlp.proto.{protocol}") is None:
@@ -48,6 +51,8 @@ def exported(client: str, protocol: str, endpoint: str, record: Path, compressio
     [
         ("go", "http", "gzip"),
         ("go", "grpc", "gzip"),
+        ("java", "http", ""),
+        ("java", "grpc", "gzip"),
         ("node", "json", "gzip"),
         ("node", "http", ""),
         ("node", "grpc", "gzip"),

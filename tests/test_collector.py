@@ -11,7 +11,19 @@ import tracezip
 from benchmarks.data import SAMPLES, read_file
 from tests.chain import chain, relay
 from tests.full_trace import full_trace
-from tests.otel_collector import Spans, collector, over_grpc, over_http, same, spans_in, spans_of, to_file
+from tests.otel_collector import (
+    Spans,
+    collector,
+    over_grpc,
+    over_http,
+    same,
+    spans_in,
+    spans_of,
+    stop,
+    to_file,
+    wait_until,
+)
+from tests.relays import metrics
 from tracezip.live.http import HttpClient
 from tracezip.live.otlp_http import OtlpSender
 
@@ -54,6 +66,27 @@ def test_behind_the_gateway_it_gets_what_came_as_otlp(tmp_path: Path) -> None:
     assert same(spans_in(arrived), sent)
     with tracezip.open(archive) as reader:
         assert list(reader) == MESSAGES
+
+
+def test_what_came_while_it_was_away_arrives_when_it_is_back(tmp_path: Path) -> None:
+    arrived = tmp_path / "arrived.jsonl"
+    with collector(tmp_path / "before", to_file(tmp_path / "before.jsonl")) as backend:
+        backend.stop()
+    with relay(tmp_path, "gateway", "--to", backend.http) as gateway:
+        options = ["--to", gateway.http, "--no-grpc", "--spool", str(tmp_path / "spool")]
+        with relay(tmp_path, "agent", *options) as agent:
+            sent = post_all(agent.http)
+            assert stop(agent.process) == 0
+        address = backend.http.removeprefix("http://")
+        with (
+            collector(tmp_path / "after", to_file(arrived), endpoint=address) as backend,
+            relay(tmp_path, "agent", *options) as agent,
+        ):
+            wait_until(lambda: metrics(gateway.http)["tracezip_spans_total"] == sent.total())
+            for each in (agent, gateway):
+                assert stop(each.process) == 0
+            backend.stop()
+    assert same(spans_in(arrived), sent)
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd", "deflate"])

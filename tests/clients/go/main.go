@@ -1,5 +1,5 @@
-// Command go is a service with OpenTelemetry's SDK for Go and its own OTLP exporter: it makes spans of every kind, sends
-// them where OTEL_EXPORTER_OTLP_ENDPOINT says, and records what the exporter was given.
+// Command go is a service with OpenTelemetry's SDK for Go and its own OTLP exporter: it makes spans of every kind,
+// sends them where OTEL_EXPORTER_OTLP_ENDPOINT says, and records what the exporter was given.
 //
 //	go http|grpc RECORD
 package main
@@ -70,7 +70,8 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
-	described := resource.NewSchemaless(attribute.String("service.name", "go-client"), attribute.Int("process.pid", os.Getpid()))
+	described := resource.NewSchemaless(
+		attribute.String("service.name", "go-client"), attribute.Int("process.pid", os.Getpid()))
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(described))
 	for number := range nTraces {
 		makeTrace(ctx, provider, number)
@@ -79,7 +80,8 @@ func run() (err error) {
 }
 
 func makeTrace(ctx context.Context, provider trace.TracerProvider, number int) {
-	tracer := provider.Tracer("checkout", trace.WithInstrumentationVersion("1.2.3"), trace.WithSchemaURL("https://opentelemetry.io/schemas/1.37.0"),
+	tracer := provider.Tracer("checkout", trace.WithInstrumentationVersion("1.2.3"),
+		trace.WithSchemaURL("https://opentelemetry.io/schemas/1.37.0"),
 		trace.WithInstrumentationAttributes(attribute.Bool("short", true)))
 	state, err := trace.ParseTraceState("vendor=1,other=two")
 	if err != nil {
