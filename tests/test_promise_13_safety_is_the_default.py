@@ -26,7 +26,7 @@ def test_no_option_turns_a_check_off() -> None:
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    changing_size_or_speed = {"dictionary", "dictionary_threshold", "level", "threads"}
+    changing_size_or_speed = {"dictionary", "dictionary_threshold", "level", "memory_limit", "threads"}
     assert options == changing_size_or_speed | {"metadata", "max_output_size", "skip_damage"}
 
 

@@ -230,7 +230,7 @@ def test_messages_cut_over_blocks_are_whole(backend: str, monkeypatch: pytest.Mo
     messages = [b"".join(maker.message() for _ in range(n)) for n in (1, 12, 1, 2)]
     scopes = [field(2, b"".join(spans_of(maker.message()))) for _ in range(8)]
     messages.append(field(1, field(1, b"") + b"".join(scopes) + field(3, b"url")))
-    assert max(len(list(split.split(message))) for message in messages) > 4
+    assert max(len(list(split.split(message, split.usual_size()))) for message in messages) > 4
     with running(backend), tracezip.open(archive([*messages, b"no OTLP at all", *messages])) as reader:
         messages *= 2
         r = random.Random(1)
