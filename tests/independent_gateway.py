@@ -22,6 +22,7 @@ import time
 import urllib.parse
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,7 +35,7 @@ OTLP_TYPE = "application/x-protobuf"
 MAGIC, VERSION = b"TZS", 1
 ENVELOPE = struct.Struct("<3sBQ8s")
 MAX_BODY, MAX_MESSAGE, MAX_ANSWER, MAX_TEXT = 20_971_520, 67_108_864, 65_536, 1_024
-MAX_RETRY_AFTER = 600
+MIN_PAUSE, MAX_RETRY_AFTER = 0.1, 600
 
 
 def xxh3(data: bytes) -> bytes:
@@ -44,11 +45,11 @@ def xxh3(data: bytes) -> bytes:
 # ------------------------------------------------------------------------------------------------------------- server
 
 
-class NotNow(Exception):  # noqa: N818: an answer and no error
+class NotNow(Exception):  # noqa: N818  # an answer and no error
     """The next receiver cannot take the message now."""
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):  # noqa: N818  # likewise
     """The next receiver refuses the message for good."""
 
 
@@ -76,6 +77,11 @@ class Stream:
         self.requests = 0
         self.used = time.monotonic()
 
+    def weight(self) -> int:
+        """A measure of the memory that it takes: the bytes of the messages from which its state was learnt."""
+        learnt = self.decoder.stream.group_bytes if self.decoder.stream else 0
+        return learnt + (len(self.pending[1]) if self.pending else 0)
+
     def decode(self, piece: bytes) -> bytes:
         """The message of a piece; OverflowError if it is too large, ValueError for all else."""
         decoder = self.decoder
@@ -92,8 +98,10 @@ class Stream:
 class Streams:
     """The steps of *What a server does*."""
 
-    def __init__(self, deliver: Deliver, at_most: int = 256, idle: float = 600, answers: int = 16) -> None:
-        self.deliver, self.at_most, self.idle, self.n_answers = deliver, at_most, idle, answers
+    def __init__(
+        self, deliver: Deliver, at_most: int = 256, weight: int = 1 << 26, idle: float = 600, answers: int = 16
+    ) -> None:
+        self.deliver, self.at_most, self.weight, self.idle, self.n_answers = deliver, at_most, weight, idle, answers
         self.known: OrderedDict[bytes, Stream] = OrderedDict()  # the one that was used longest ago first
         self.lock = threading.Lock()
 
@@ -116,6 +124,7 @@ class Streams:
             with self.lock:
                 stream.requests -= 1
                 stream.used = time.monotonic()
+                self.make_room()
 
     def enter(self, stream_id: bytes, sequence: int) -> Stream | Answer:
         """Step 2, and what a server may forget."""
@@ -138,6 +147,14 @@ class Streams:
         stream.requests += 1
         self.known.move_to_end(stream_id)
         return stream
+
+    def make_room(self) -> None:
+        """Forgets streams, the one used longest ago first, until what is known of all together is not too much."""
+        total = sum(stream.weight() for stream in self.known.values())
+        for old_id, old in list(self.known.items()):
+            if total > self.weight and not old.requests:
+                total -= old.weight()
+                del self.known[old_id]
 
     def forget(self, stream_id: bytes, stream: Stream) -> None:
         with self.lock:
@@ -166,7 +183,7 @@ class Streams:
                 return Answer(413, {"error": f"the message is larger than {MAX_MESSAGE} bytes"})
             except ValueError as error:
                 self.forget(stream_id, stream)
-                if "unsupported: format version" in str(error):
+                if str(error).startswith("unsupported"):
                     return bad_envelope(str(error))
                 return Answer(409, {"restart": str(error)[:MAX_TEXT]})
         return self.hand_over(stream, sequence, after, stream.pending[1])
@@ -215,7 +232,8 @@ class Gateway(ThreadingHTTPServer):
         self.server_close()
         self.thread.join()
         for connection in list(self.sockets):
-            connection.close()
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Gateway:
         return self
@@ -248,7 +266,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         is_stream = re.fullmatch("/v1/tracezip/([0-9a-f]{32})", self.path)
-        size = self.headers.get("Content-Length", "")
+        size = self.headers.get("Content-Length", "")[:20]
         if not self.may_send():
             self.reply(Answer(401, {"error": "this needs a token"}), unread=True)
         elif not size.isdecimal():
@@ -381,7 +399,7 @@ class Client:
         reply = self.persist(f"/v1/tracezip/{stream.id.hex()}", {"Content-Type": STREAM_TYPE}, body)
         if reply.status == 413:
             return "plain"
-        if reply.status == 400 or not reply.versioned:
+        if reply.status == 400 or not (reply.versioned or reply.status == 500):
             self.plain_until = self.clock() + 600
             return "plain"
         if reply.status == 422:
@@ -422,7 +440,7 @@ class Client:
             elif reply.status not in (0, 429, 502, 503, 504):
                 return reply
             if reply.retry_after is not None:
-                self.wait(reply.retry_after)
+                self.wait(max(reply.retry_after, MIN_PAUSE))
             else:
                 self.wait(backoff * random.uniform(0.75, 1.25))
                 backoff = min(2 * backoff, 30)
