@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import re
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -428,6 +430,27 @@ def test_the_second_server_bounds_what_it_remembers() -> None:
     assert [streams.answer(one.id, one.next(MESSAGES[0])).status for one in senders] == [200] * 3
     assert list(streams.known) == [senders[1].id, senders[2].id]
     assert streams.answer(senders[0].id, senders[0].next(MESSAGES[1])).status == 409
+
+
+def test_a_request_that_comes_again_during_delivery_waits_and_gets_the_same_answer() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    got = []
+
+    def deliver(batch: bytes) -> int:
+        got.append(batch)
+        begun.set()
+        assert may_end.wait(10)
+        return 0
+
+    streams, sending = Streams(deliver), Sending()
+    body = sending.next(MESSAGES[0])
+    with ThreadPoolExecutor(2) as threads:
+        answers = [threads.submit(streams.answer, sending.id, body)]
+        assert begun.wait(10)
+        answers.append(threads.submit(streams.answer, sending.id, body))
+        may_end.set()
+        assert answers[0].result(10) == answers[1].result(10)
+    assert got == MESSAGES[:1]
 
 
 class Sending:
