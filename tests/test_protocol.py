@@ -251,6 +251,17 @@ def test_whatever_comes_gets_an_answer(seed: int) -> None:
             assert json.dumps(answer.body)
 
 
+def test_a_block_with_the_right_checksum_that_does_not_decode_costs_its_stream_and_nothing_else() -> None:
+    client, receiver = Client(ID), new_receiver()
+    first, second = client.bodies(*MESSAGES[:2])
+    assert receiver.receive(ID, first).status == 200
+    block = second.rindex(b"\x8eTZB") + 3
+    forged = second[: len(second) - 24] + bytes(20)
+    answer = receiver.receive(ID, forged + xxhash.xxh3_64_intdigest(forged[block:]).to_bytes(8, "little")[:4])
+    assert (answer.status, answer.body.keys()) == (409, {"restart"})
+    assert (receiver.n_streams, receiver.memory) == (0, 0)
+
+
 def test_other_frames_under_the_number_of_a_pending_message_are_not_taken() -> None:
     backend, client = Backend(TryLater(None, "busy")), Client(ID)
     receiver = Receiver(backend.deliver)

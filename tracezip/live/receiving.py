@@ -95,7 +95,8 @@ class Receiver:
         answer = stream.refuse_or_repeat(envelope)
         if answer is None and stream.pending is None:
             answer = stream.decode(envelope)
-            self._account(stream)
+            if not stream.is_dead:  # which says no more what it holds
+                self._account(stream)
         if stream.is_dead:
             with self._lock:
                 self._forget(stream)
