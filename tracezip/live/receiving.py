@@ -218,7 +218,8 @@ class _Stream:
         """Delivers what is pending; unless that is to be tried again, goes on to the next request."""
         assert self.pending is not None
         try:
-            answer = self._acknowledgement(deliver(self.pending.message))
+            message = self.pending.message  # an empty one has no spans
+            answer = self._acknowledgement(deliver(message) if message else Delivered())
         except TryLater as error:
             return _later(503, limits.BUSY_SECONDS if error.seconds is None else error.seconds, error.why)
         except Refused as error:
