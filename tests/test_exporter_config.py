@@ -123,9 +123,16 @@ def test_a_wrong_variable_is_told_and_passed_over(caplog: Any) -> None:
     options = resolve({}, {f"{PREFIX}BATCH_SIZE": "many", f"{PREFIX}LEVEL": "12"})
     assert (options.batch_size, options.level) == (1000, 3)
     assert [record.message for record in caplog.records] == [
-        "TRACEZIP_EXPORTER_BATCH_SIZE must be a whole number, not a str; the default is taken: 1000",
-        "TRACEZIP_EXPORTER_LEVEL must be auto or a whole number from 1 to 9, not '12'; the default is taken: 3",
+        "TRACEZIP_EXPORTER_BATCH_SIZE must be a whole number from 1 to 65536, not 'many'; it is passed over, "
+        "for the default: 1000",
+        "TRACEZIP_EXPORTER_LEVEL must be auto or a whole number from 1 to 9, not '12'; it is passed over, for the "
+        "default: 3",
     ]
+
+
+def test_a_wrong_spool_in_the_environment_is_passed_over_for_the_usual_one(caplog: Any) -> None:
+    assert resolve({}, {f"{PREFIX}SPOOL_DIR": f"{__file__}/spool"}).spool_dir is None
+    assert "cannot use the spool" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -135,7 +142,6 @@ def test_a_wrong_variable_is_told_and_passed_over(caplog: Any) -> None:
         (f"{ALL}ENDPOINT", "collector", "no URL"),
         (f"{ALL}CERTIFICATE", "/nowhere.pem", "certificates"),
         (f"{PREFIX}PATH", f"{__file__}/t.tzip", "is not a folder"),
-        (f"{PREFIX}SPOOL_DIR", f"{__file__}/spool", "spool"),
     ],
 )
 def test_a_destination_of_the_environment_that_cannot_be_used_does_not_stop_the_application(

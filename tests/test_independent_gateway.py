@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 import tracezip
 from tracezip.convert.otlp_json import to_json
 from tracezip.live import errors
-from tracezip.live.errors import Delivered, NotAllowed, TryLater, Unreachable
+from tracezip.live.errors import Delivered, SetupError, TryLater, Unreachable
 from tracezip.live.http import HttpClient
 from tracezip.live.link import Link, LinkOptions
 from tracezip.live.receiving import Receiver
@@ -186,7 +186,7 @@ def test_what_is_too_large_for_the_second_server_comes_as_plain_otlp(monkeypatch
 def test_the_second_server_asks_for_a_token() -> None:
     behind = Behind()
     with Gateway(behind, token="secret") as server:
-        with pytest.raises(NotAllowed):
+        with pytest.raises(SetupError):
             Link(server.url, HttpClient()).deliver(MESSAGES[0], 10)
         link = Link(server.url, HttpClient(headers={"Authorization": "Bearer secret"}))
         link.deliver(MESSAGES[0], 10)

@@ -14,7 +14,7 @@ from http_answers import Reply, Request, WebServer, gateway, json_reply, serving
 
 from tracezip.errors import InputError
 from tracezip.live import limits
-from tracezip.live.errors import Delivered, NotAllowed, Refused, TryLater, Unreachable
+from tracezip.live.errors import Delivered, Refused, SetupError, TryLater, Unreachable
 from tracezip.live.http import HttpClient
 from tracezip.live.link import Link, LinkOptions
 from tracezip.live.receiving import Receiver
@@ -251,7 +251,7 @@ def test_after_a_batch_was_given_up_the_next_one_begins_a_new_stream() -> None:
 def test_a_wrong_token_is_told_and_nothing_is_given_up(status: int) -> None:
     with linked() as one:
         one.web.answer = lambda request: json_reply(status, {"error": "who are you"}, **KNOWS)
-        with pytest.raises(NotAllowed, match=r"who are you.*check the token"):
+        with pytest.raises(SetupError, match=r"who are you.*check the token"):
             one.deliver(BATCHES[0])
         assert one.kinds() == ["stream"]
 

@@ -25,7 +25,7 @@ import tracezip
 from tracezip.errors import InputError
 from tracezip.live import limits
 from tracezip.live.cutting import halves
-from tracezip.live.errors import Delivered, NotAllowed, Refused, TryLater, Unreachable
+from tracezip.live.errors import Delivered, Refused, SetupError, TryLater, Unreachable
 from tracezip.live.http import HttpClient
 from tracezip.live.otlp_http import OtlpSender
 from tracezip.live.retry import Backoff, parse_retry_after
@@ -111,11 +111,9 @@ def test_a_busy_receiver_is_asked_again(status: int) -> None:
         (Reply(400, PROTOBUF, field(2, "bad span")), "bad span"),
         (json_reply(400, {"code": 3, "message": "bad span"}), "bad span"),
         (Reply(500, {"Content-Type": "text/plain; charset=utf-8"}, b"  oh\nno "), r"500 \(oh no\)"),
-        (Reply(404, {"Content-Type": "text/html"}, b"<html>"), "answered 404; check the URL"),
         (Reply(408), "408"),
         (Reply(413), "413"),
         (Reply(501), "501"),
-        (Reply(301, {"Location": "https://elsewhere/"}), "https://elsewhere/: give the URL that is meant"),
     ],
 )
 def test_every_other_answer_is_final(reply: Reply, text: str) -> None:
@@ -124,9 +122,18 @@ def test_every_other_answer_is_final(reply: Reply, text: str) -> None:
         OtlpSender(web.url, HttpClient()).send(one_span, 30)
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_what_a_better_token_would_mend_is_not_given_up(status: int) -> None:
-    with serving(lambda request: Reply(status)) as web, pytest.raises(NotAllowed, match="check the token"):
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        (Reply(401), "check the token"),
+        (Reply(403), "check the token"),
+        (Reply(404, {"Content-Type": "text/html"}, b"<html>"), "answered 404; check the URL"),
+        (Reply(405), "check the URL"),
+        (Reply(301, {"Location": "https://elsewhere/"}), "https://elsewhere/: give the URL that is meant"),
+    ],
+)
+def test_what_a_better_setting_would_mend_is_not_given_up(reply: Reply, text: str) -> None:
+    with serving(lambda request: reply) as web, pytest.raises(SetupError, match=text):
         OtlpSender(web.url, HttpClient()).send(message(1), 30)
 
 

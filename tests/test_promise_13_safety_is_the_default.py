@@ -102,6 +102,18 @@ def test_every_public_name_is_there() -> None:
     assert not hasattr(tracezip, "no_such_name")
 
 
+def test_whoever_looks_at_all_names_needs_no_extra() -> None:
+    program = """
+import sys
+sys.modules["opentelemetry"] = None
+import inspect, tracezip
+from tracezip import *
+inspect.getmembers(tracezip)
+"""
+    process = run(program)
+    assert process.returncode == 0, process.stderr
+
+
 def test_the_version_is_that_of_the_package() -> None:
     import tomllib
 

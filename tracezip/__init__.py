@@ -6,6 +6,7 @@ Nothing heavy is imported before it is used.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
         UnsupportedError,
         UsageError,
     )
-    from tracezip.otel.exporter import TracezipExporter
-    from tracezip.otel.id_generator import IdGenerator
+    from tracezip.otel.exporter import TracezipExporter as TracezipExporter
+    from tracezip.otel.id_generator import IdGenerator as IdGenerator
     from tracezip.reader import Reader
     from tracezip.srt import SpanRetrievalTree
     from tracezip.writer import Writer
@@ -38,13 +39,11 @@ __all__ = [
     "Decompressor",
     "Dictionary",
     "FormatError",
-    "IdGenerator",
     "InputError",
     "LimitError",
     "Reader",
     "SpanRetrievalTree",
     "TracezipError",
-    "TracezipExporter",
     "TruncatedError",
     "UnsupportedError",
     "UsageError",
@@ -58,6 +57,9 @@ __all__ = [
     "open",
     "train_dictionary",
 ]
+
+_OF_THE_SDK = ("IdGenerator", "TracezipExporter")
+"""Names that need the extra `otel`: not in __all__, so that nothing that looks at all names fails without it."""
 
 _HOMES = {
     "Compressor": "codec",
@@ -92,4 +94,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *(_OF_THE_SDK if importlib.util.find_spec("opentelemetry") else ())})

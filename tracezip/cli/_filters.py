@@ -28,7 +28,7 @@ _OPTIONS = (
         metavar="KEY[=VALUE]",
         help="With this attribute, their own or else their resource's; several: with all of them.",
     ),
-    click.option("--where", metavar="EXPR", help="For which this holds; see below."),
+    click.option("--where", metavar="EXPR", help="For which this holds; tracezip-cat --help has the language."),
 )
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from tracezip.cli._client import client_of, token_in
 from tracezip.cli._session import EXIT_BAD_INPUT, explained
@@ -21,7 +23,7 @@ from tracezip.live.http import check_endpoint, shown
 from tracezip.live.limits import SPOOL_BYTES
 from tracezip.live.link import Link, LinkOptions
 from tracezip.live.otlp_http import OtlpSender, traces_url
-from tracezip.live.places import spool_folder
+from tracezip.live.places import prepared, spool_folder
 from tracezip.live.spool import Spool
 from tracezip.live.stats import Stats
 from tracezip.relay.agent import Agent
@@ -32,6 +34,15 @@ if TYPE_CHECKING:
     from tracezip.relay.server import ServerOptions
 
 _PROGRAM = "tracezip relay"
+_PARTNERS = {
+    "archive_size": "archive",
+    "archive_age": "archive",
+    "fsync": "archive",
+    "no_gzip": "to",
+    "headers": "to",
+    "to_token_file": "to",
+    "to_ca_file": "to",
+}
 _PACKAGES = ("aiohttp", "prometheus_client", "urllib3")
 
 
@@ -51,6 +62,7 @@ def run_gateway(**options: Any) -> None:
     with _usage_errors():
         _check_packages()
         to, archive = options["to"], options["archive"]
+        _check_uses(options)
         server = _server(options, None)._replace(takes_streams=True)
         sender = None if to is None else _sender(options)
         gateway = Gateway(sender, None if archive is None else _archives(options), Stats())
@@ -62,6 +74,17 @@ def run_gateway(**options: Any) -> None:
 # --- what a relay is made of ------------------------------------------------------------------------------------------
 
 
+def _check_uses(options: dict[str, Any]) -> None:
+    """An option that would do nothing is a mistake."""
+    if options["archive"] == "":
+        raise InputError("--archive names no file: give a path such as '/data/{service}/{date}.tzip'")
+    source = click.get_current_context().get_parameter_source
+    for option, partner in _PARTNERS.items():
+        if options[partner] is None and source(option) is not ParameterSource.DEFAULT:
+            name = option.rstrip("s").replace("_", "-")
+            raise InputError(f"--{name} does nothing without --{partner}")
+
+
 def _sender(options: dict[str, Any]) -> OtlpSender:
     url = traces_url(options["to"])
     return OtlpSender(url, client_of(options), compression="none" if options["no_gzip"] else "gzip")
@@ -69,6 +92,10 @@ def _sender(options: dict[str, Any]) -> OtlpSender:
 
 def _spool(options: dict[str, Any], stats: Stats) -> Spool:
     folder = options["spool"] or spool_folder(options["to"])
+    try:
+        prepared(folder)
+    except OSError as error:
+        raise InputError(f"cannot use the spool {folder}: {error.strerror or error}; name another --spool") from None
     return Spool(folder, max_bytes=options["spool_size"] or SPOOL_BYTES, stats=stats)
 
 
@@ -81,6 +108,15 @@ def _archives(options: dict[str, Any]) -> RotatingArchives:
         level=options["level"] or DEFAULT_LEVEL,
         facts={"container": "length-prefixed"},
     )
+
+
+def _check_next_hop(to: str, server: ServerOptions) -> None:
+    """A relay that sends to itself answers success, and delivers nothing."""
+    from tracezip.relay.server import Address
+
+    parts = urlsplit(to)
+    if parts.port and parts.port == server.http.port and Address(parts.hostname or "", parts.port).is_loopback:
+        raise InputError(f"--to {to} is where this relay listens itself: name the next hop, or --listen elsewhere")
 
 
 def _check_packages() -> None:
@@ -111,6 +147,8 @@ def _server(options: dict[str, Any], grpc_address: str | None) -> ServerOptions:
         drain_timeout=options["drain_timeout"],
     )
     tls_context(server)
+    if options["to"] is not None:
+        _check_next_hop(options["to"], server)
     return server
 
 
@@ -121,6 +159,7 @@ def _run(service: Service, options: ServerOptions, ways: str) -> None:
     from tracezip.relay.server import Server, serve
 
     logging.basicConfig(stream=sys.stderr, format=f"{_PROGRAM}: %(message)s", level=logging.INFO)
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
 
     def ready(server: Server) -> None:
         _warn_of_strangers(options)
@@ -134,6 +173,13 @@ def _run(service: Service, options: ServerOptions, ways: str) -> None:
         _say(explained(error))
         is_all_safe = False
     click.get_current_context().exit(0 if is_all_safe else EXIT_BAD_INPUT)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """What is no HTTP, such as gRPC or a scan of ports, is answered with 400: it is no error here, nor worth a line."""
+    from aiohttp.http_exceptions import HttpProcessingError
+
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _warn_of_strangers(options: ServerOptions) -> None:

@@ -25,10 +25,10 @@ class TryLater(TracezipError):
         self.why = why
 
 
-class NotAllowed(TryLater):
-    """The receiver takes nothing from this sender until somebody mends its token: keep the message, tell the user."""
+class SetupError(TryLater):
+    """Nothing will be taken until somebody mends a token, a header or a URL: keep the message, and tell the user."""
 
-    code = "not-allowed"
+    code = "setup"
 
 
 class Refused(TracezipError):

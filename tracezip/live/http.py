@@ -25,6 +25,8 @@ _MAX_CONNECTIONS = 64
 """That are kept open to one server; threads beyond that make one for each request."""
 _READ_BYTES = 1 << 14
 _GRPC_PORT = 4317
+_OBJECT = re.compile(r"^(?:<[^>]*>|HTTPS?Connection(?:Pool)?\([^)]*\)): ")
+"""An object as urllib3 writes it before a reason; since 2.7 or so without angle brackets."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
@@ -91,6 +93,17 @@ class HttpClient:
             return Response(answer.status, answer.headers, _read(answer, deadline))
         except (HTTPError, OSError) as error:
             raise Unreachable(f"no answer from {shown(url)}: {_reason(error)}") from error
+
+    def close(self) -> None:
+        """Ends the connections that are kept. The next post makes new ones.
+
+        Those that were first made at the end of the process must go before the modules do: urllib3 fails to end them
+        after that.
+        """
+        if self._process == os.getpid():
+            for pool in list(self._pools.values()):
+                pool.clear()
+            self._pools.clear()
 
     def _pool(self, parts: SplitResult) -> urllib3.PoolManager:
         proxy = _proxy_of(parts)
@@ -224,5 +237,5 @@ def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
 
 def _reason(error: BaseException) -> str:
     """What went wrong, without the names of objects that urllib3 puts before it."""
-    text = str(error)
-    return f"{type(error).__name__}: {text.rpartition('>: ')[2] or text}"[:500]
+    text = _OBJECT.sub("", str(error))
+    return f"{type(error).__name__}: {text}"[:500]

@@ -11,7 +11,7 @@ from tracezip._backend import count_spans
 from tracezip.convert.wire import read_varint
 from tracezip.errors import TracezipError
 from tracezip.live.cutting import halves
-from tracezip.live.errors import Delivered, NotAllowed, Refused, TryLater
+from tracezip.live.errors import Delivered, Refused, SetupError, TryLater
 from tracezip.live.http import HttpClient, Response, check_endpoint, check_url, shown
 from tracezip.live.limits import MAX_OTLP_BYTES, MAX_REASON_CHARS, REQUEST_SECONDS
 from tracezip.live.retry import parse_retry_after
@@ -25,10 +25,11 @@ NOT_ALLOWED = (401, 403)
 
 _GZIP_LEVEL = 6
 _TOO_LARGE = b"request body too large"
-_HINTS = {
+_SETUP_HINTS = {
+    401: "; check the token or the headers",
+    403: "; check the token or the headers",
     404: "; check the URL: nothing takes OTLP there",
     405: "; check the URL: nothing takes OTLP there",
-    415: "; it does not take OTLP in protobuf",
 }
 
 
@@ -105,7 +106,7 @@ def _is_too_large(response: Response) -> bool:
 
 
 def outcome(response: Response, url: str) -> Delivered:
-    """What an answer to an OTLP/HTTP request means. Raises TryLater, NotAllowed or Refused."""
+    """What an answer to an OTLP/HTTP request means. Raises TryLater, SetupError or Refused."""
     status = response.status
     if 200 <= status < 300:
         return _partial_success(response)
@@ -113,11 +114,11 @@ def outcome(response: Response, url: str) -> Delivered:
     text = f"{shown(url)} answered {status}{f' ({said})' if said else ''}"
     if status in LATER:
         raise TryLater(parse_retry_after(response.headers.get("Retry-After")), text)
-    if status in NOT_ALLOWED:
-        raise NotAllowed(None, f"{text}; check the token or the headers")
     if 300 <= status < 400:
-        raise Refused(f"{text} and names {response.headers.get('Location', 'no place')}: give the URL that is meant")
-    raise Refused(text + _HINTS.get(status, ""))
+        text += f" and names {response.headers.get('Location', 'no place')}: give the URL that is meant"
+    if 300 <= status < 400 or status in _SETUP_HINTS:
+        raise SetupError(None, text + _SETUP_HINTS.get(status, ""))
+    raise Refused(text)
 
 
 def _partial_success(response: Response) -> Delivered:

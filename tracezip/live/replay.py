@@ -10,7 +10,7 @@ from typing import Protocol
 from tracezip._backend import count_spans
 from tracezip.errors import InputError
 from tracezip.live.cutting import halves
-from tracezip.live.errors import Delivered, NotAllowed, Refused, TryLater, Unreachable
+from tracezip.live.errors import Delivered, Refused, SetupError, TryLater, Unreachable
 from tracezip.live.limits import MAX_OTLP_BYTES, REPLAY_PATIENCE_SECONDS
 from tracezip.live.retry import Backoff
 
@@ -141,7 +141,7 @@ class Replay:
         while True:
             try:
                 return self._sender.send(piece)
-            except NotAllowed:
+            except SetupError:
                 raise
             except (TryLater, Unreachable) as problem:
                 seconds = backoff.next(getattr(problem, "seconds", None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tracezip.errors import InputError
@@ -18,6 +19,7 @@ from tracezip.limits import (
 )
 from tracezip.live.archives import Fsync, checked_fsync
 from tracezip.live.limits import SPOOL_BYTES
+from tracezip.live.places import prepared
 from tracezip.options import checked_option, checked_size
 
 _log = logging.getLogger(__name__)
@@ -99,7 +101,7 @@ def _own_option(name: str, value: Any, environment: Mapping[str, str]) -> Any:
         try:
             return check(variable, text)
         except InputError as error:
-            _log.warning("%s; the default is taken: %s", error, default)
+            _log.warning("%s; it is passed over%s", error, "" if default is None else f", for the default: {default}")
     return default
 
 
@@ -140,7 +142,9 @@ def _endpoint(given: Any, environment: Mapping[str, str]) -> tuple[str, str | No
 
 def _whole(low: int, high: int) -> Callable[[str, Any], int]:
     def check(name: str, value: Any) -> int:
-        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if isinstance(value, str) and not value.isdecimal():
+            raise InputError(f"{name} must be a whole number from {low} to {high}, not {value!r}", code="argument")
+        number = int(value) if isinstance(value, str) else value
         return checked_option(name, number, low, high)
 
     return check
@@ -202,6 +206,15 @@ def _path(name: str, value: Any) -> str:
         raise InputError(f"{name} must be a path, not a {type(value).__name__}", code="argument") from None
 
 
+def _spool_folder(name: str, value: Any) -> str:
+    folder = _path(name, value)
+    try:
+        prepared(Path(folder))
+    except OSError as error:
+        raise InputError(f"{name}: cannot use the spool {folder}: {error.strerror or error}", code="argument") from None
+    return folder
+
+
 class _Option(NamedTuple):
     default: Any
     check: Callable[[str, Any], Any]
@@ -215,7 +228,7 @@ OPTIONS = {
     "batch_size": _Option(1000, _whole(1, _MAX_SPANS)),
     "batch_timeout": _Option(5.0, _seconds),
     "level": _Option(DEFAULT_LEVEL, _level),
-    "spool_dir": _Option(None, _path),
+    "spool_dir": _Option(None, _spool_folder),
     "spool_max_bytes": _Option(SPOOL_BYTES, _size(0)),
     "fsync": _Option("close", _fsync),
     "max_file_bytes": _Option(256 << 20, _file_size),

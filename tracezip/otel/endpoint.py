@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
-from tracezip.errors import InputError
 from tracezip.live.complaints import Complaints
 from tracezip.live.delivery import Deliverer, Delivery
 from tracezip.live.errors import Delivered
 from tracezip.live.http import HttpClient, check_endpoint
 from tracezip.live.limits import QUEUE_BYTES
 from tracezip.live.link import Link, LinkOptions
-from tracezip.live.places import spool_folder
+from tracezip.live.places import prepared, spool_folder
 from tracezip.live.spool import Spool
 from tracezip.live.stats import Stats
 from tracezip.otel.config import Options
@@ -31,7 +29,7 @@ class EndpointTarget:
 
     def __init__(self, options: Options, stats: Stats, complaints: Complaints) -> None:
         assert options.endpoint is not None
-        client = HttpClient(
+        self._client = client = HttpClient(
             headers=options.headers,
             certificate=options.certificate_file,
             client_certificate=options.client_certificate_file,
@@ -49,7 +47,10 @@ class EndpointTarget:
         return self._delivery.flush(timeout)
 
     def shutdown(self, timeout: float) -> bool:
-        return self._delivery.shutdown(timeout)
+        try:
+            return self._delivery.shutdown(timeout)
+        finally:
+            self._client.close()
 
     def set_level(self, level: int) -> None:
         self._link.set_level(level)
@@ -85,17 +86,12 @@ def _link_options(options: Options) -> LinkOptions:
 
 
 def _spool(options: Options, stats: Stats, complaints: Complaints) -> Spool | None:
-    """None if there shall be none, or if it was not asked for by name and cannot be."""
+    """None if there shall be none, or if nobody named a folder and the usual one cannot be used."""
     if not options.spool_max_bytes:
         return None
     try:
-        folder = Path(options.spool_dir) if options.spool_dir else spool_folder(str(options.endpoint))
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(f"this user may not make files in {folder}")
+        folder = Path(options.spool_dir) if options.spool_dir else prepared(spool_folder(str(options.endpoint)))
     except OSError as error:
-        if options.spool_dir:
-            raise InputError(f"cannot use the spool {options.spool_dir}: {error}", code="argument") from error
         complaints.complain("spool", f"there is no spool, spans are lost while the endpoint is away: {error}")
         return None
     return Spool(folder, max_bytes=options.spool_max_bytes, fsync=options.fsync, stats=stats)

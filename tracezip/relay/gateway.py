@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -11,12 +12,15 @@ import xxhash
 from tracezip import _backend
 from tracezip.errors import TracezipError
 from tracezip.live.archives import RotatingArchives
+from tracezip.live.complaints import Complaints
 from tracezip.live.errors import Delivered, Refused, TryLater, Unreachable
 from tracezip.live.otlp_http import OtlpSender
 from tracezip.live.receiving import Answer, Receiver
 from tracezip.live.stats import Stats
 from tracezip.relay import limits
 from tracezip.relay.bodies import Message, service_of
+
+_log = logging.getLogger("tracezip.relay")
 
 
 class Gateway:
@@ -33,6 +37,7 @@ class Gateway:
         self._archived = _Remembered(limits.N_ARCHIVED)
         self._receiver = Receiver(self._deliver)
         self._here = threading.local()
+        self._complaints = Complaints(_log)
 
     @property
     def n_streams(self) -> int:
@@ -65,12 +70,14 @@ class Gateway:
         n_spans = _backend.count_spans(message, 0)
         try:
             delivered = self._pass_on(message)
-        except TryLater:
+        except TryLater as error:
             self.stats.add(failures=1)
+            self._complaints.complain("later", f"a message cannot be passed on now, its sender keeps it: {error.why}")
             raise
-        except Refused:
+        except Refused as error:
             self.stats.add(messages_in=1, spans_in=n_spans)
             self.stats.drop("refused", n_spans)
+            self._complaints.complain("refused", f"spans are lost ({n_spans}): {error.why}")
             raise
         finally:
             self._here.n_decoded, self._here.seconds = len(message), time.perf_counter() - started
@@ -78,6 +85,7 @@ class Gateway:
         self.stats.add(messages_in=1, spans_in=n_spans, messages_sent=1, spans_sent=n_spans - n_rejected)
         if n_rejected:
             self.stats.drop("rejected", n_rejected)
+            self._complaints.complain("rejected", f"spans are lost ({n_rejected}), rejected: {delivered.message}")
         return delivered
 
     def _pass_on(self, message: bytes) -> Delivered:
