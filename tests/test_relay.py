@@ -197,6 +197,39 @@ def test_messages_that_are_written_at_a_time_fail_together(tmp_path: Path) -> No
     archive.close()
 
 
+
+def test_no_message_is_taken_if_an_error_comes_while_others_are_written(tmp_path: Path) -> None:
+    first_writes, others_wait = threading.Event(), threading.Event()
+
+    class Broken(RotatingArchives):
+        def write(self, message: bytes, *args: object, **options: object) -> None:
+            if message == MESSAGES[0]:
+                first_writes.set()
+                assert others_wait.wait(20)
+            else:
+                raise MemoryError
+
+    archive, problems = Archive(Broken(tmp_path / "a.tzip"), Stats()), []
+
+    def store(message: bytes) -> None:
+        try:
+            archive.store(message)
+        except (MemoryError, tracezip.TracezipError) as error:
+            problems.append(type(error))
+
+    threads = [threading.Thread(target=store, args=(each,)) for each in MESSAGES[:3]]
+    threads[0].start()
+    assert first_writes.wait(20)
+    for thread in threads[1:]:
+        thread.start()
+    while len(archive._waiting) < 2:
+        pass
+    others_wait.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(problem.__name__ for problem in problems) == ["MemoryError", "TryLater"]
+
+
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 

@@ -409,6 +409,22 @@ def test_a_folder_that_somebody_removes_costs_what_was_in_it_and_no_more(tmp_pat
     assert drained(tmp_path / "spool") == MESSAGES[2:4]
 
 
+
+def test_what_was_in_a_removed_folder_is_passed_over_also_behind_new_messages(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.append(MESSAGES[0])
+    assert spool.peek() is not None  # the segment is ended, and the head is known
+    shutil.rmtree(tmp_path / "spool")
+    spool.append(MESSAGES[1])
+    assert drain(spool) == MESSAGES[:2]
+    spool.append(MESSAGES[2])
+    shutil.rmtree(tmp_path / "spool")
+    spool.peek()
+    spool.append(MESSAGES[3])
+    assert drain(spool) == MESSAGES[3:4]
+    spool.close()
+
+
 def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     Spool(tmp_path).close()

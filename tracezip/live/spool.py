@@ -282,7 +282,8 @@ class Spool:
                     cursor.unlink()
                 (folder / _LOCK).unlink()
                 folder.rmdir()
-        os.close(self._locks.pop(folder))
+        if folder in self._locks:  # else it went away by itself, and was let go of then
+            os.close(self._locks.pop(folder))
 
 
 def _locked(folder: Path, create: int = 0) -> int | None:

@@ -88,8 +88,7 @@ class FileTarget:
         self._stats.add(messages_in=1, spans_in=n_spans)
         started = time.perf_counter()
         try:
-            self._archives.write(message, service)
-            self._archives.flush()
+            self._archives.write(message, service, flush=True)
         except Exception as error:
             self._stats.drop("file", n_spans)
             self._complaints.complain("file", f"{n_spans} spans are lost, they cannot be written to a file: {error}")
