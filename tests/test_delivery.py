@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -502,3 +503,36 @@ def test_a_forked_child_sends_its_own_messages_and_not_those_of_its_parent(
     receiver.is_down = False
     assert delivery.flush(LONG)
     assert receiver.arrived == MESSAGES[:1]
+
+
+def test_what_handles_the_log_may_make_spans_itself(make: Make, receiver: Receiver) -> None:
+    """As a handler does that sends records over instrumented HTTP: it holds its own lock, and comes for that here."""
+    receiver.is_down = True
+    delivery = make(queue_bytes=1)  # there is no room: each message is lost, which is logged
+    is_logging = threading.Event()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name == "application":
+                is_logging.set()
+                time.sleep(0.2)  # by then the other one waits for the lock of this handler
+                delivery.put(MESSAGES[0], 1, SHORT)
+
+    handler = Handler()
+    loggers = [logging.getLogger(name) for name in ("application", "tracezip")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        threads = [
+            threading.Thread(target=loggers[0].warning, args=("something",), daemon=True),
+            threading.Thread(target=delivery.put, args=(MESSAGES[1], 1, SHORT), daemon=True),
+        ]
+        threads[0].start()
+        assert is_logging.wait(LONG)
+        threads[1].start()
+        for thread in threads:
+            thread.join(5)
+        assert not any(thread.is_alive() for thread in threads)
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)

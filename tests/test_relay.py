@@ -18,7 +18,7 @@ from benchmarks.data import SAMPLES, read_file
 from tracezip.convert.otlp_json import to_json
 from tracezip.live.archives import RotatingArchives
 from tracezip.live.stats import Stats
-from tracezip.relay.gateway import Archive
+from tracezip.relay.gateway import Archive, Gateway
 
 grpc = pytest.importorskip("grpc")
 
@@ -197,7 +197,6 @@ def test_messages_that_are_written_at_a_time_fail_together(tmp_path: Path) -> No
     archive.close()
 
 
-
 def test_no_message_is_taken_if_an_error_comes_while_others_are_written(tmp_path: Path) -> None:
     first_writes, others_wait = threading.Event(), threading.Event()
 
@@ -228,6 +227,17 @@ def test_no_message_is_taken_if_an_error_comes_while_others_are_written(tmp_path
     for thread in threads:
         thread.join()
     assert sorted(problem.__name__ for problem in problems) == ["MemoryError", "TryLater"]
+
+
+def test_an_archive_that_cannot_be_ended_is_said_and_not_raised(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(RotatingArchives):
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    assert Gateway(None, Full(tmp_path / "a.tzip"), Stats()).close(1) is False
+    assert "No space left" in caplog.text
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

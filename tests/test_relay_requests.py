@@ -348,7 +348,6 @@ def test_the_service_is_that_of_the_first_resource() -> None:
         assert service_of(data) is None
 
 
-
 def test_a_client_that_goes_away_gives_its_memory_back_with_the_end_of_the_work() -> None:
     begun, may_end = threading.Event(), threading.Event()
 
@@ -374,6 +373,7 @@ def test_a_client_that_goes_away_gives_its_memory_back_with_the_end_of_the_work(
         return was_done, task.cancelled()
 
     assert asyncio.run(go_away()) == (False, True)
+
 
 # --- addresses --------------------------------------------------------------------------------------------------------
 

@@ -409,7 +409,6 @@ def test_a_folder_that_somebody_removes_costs_what_was_in_it_and_no_more(tmp_pat
     assert drained(tmp_path / "spool") == MESSAGES[2:4]
 
 
-
 def test_what_was_in_a_removed_folder_is_passed_over_also_behind_new_messages(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     spool.append(MESSAGES[0])

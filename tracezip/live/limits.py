@@ -63,3 +63,5 @@ REPLAY_REQUEST_SECONDS = 30.0
 """For one request when an archive is sent: nobody waits for it, and a large one takes its time."""
 REPLAY_PATIENCE_SECONDS = 60.0
 """For which such a message is sent again and again."""
+MAX_PAUSE_SECONDS = 366 * 86400.0
+"""Before a message is due; no clock takes the pauses that a wrong time may ask for."""

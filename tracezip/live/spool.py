@@ -110,11 +110,14 @@ class Spool:
 
     def peek(self) -> Entry | None:
         """The first message; the same one until it is done. Raises OSError if that is likely to pass."""
-        with self._lock:
-            while self._head is None and self._segments and not self._is_closed:
-                self._read()
-            self._recount()
-            return self._head
+        try:
+            with self._lock:
+                while self._head is None and self._segments and not self._is_closed:
+                    self._read()
+                self._recount()
+                return self._head
+        finally:
+            self._complaints.say()
 
     def done(self, entry: Entry) -> None:
         """The message of the last `peek` need not be kept any more."""
@@ -126,10 +129,11 @@ class Spool:
                 entry.segment.mark_done()
             except OSError as error:
                 text = f"cannot write {entry.segment.cursor}, after a restart batches may be sent twice: {error}"
-                self._complaints.complain("cursor", text)
+                self._complaints.note("cursor", text)
             with suppress(OSError):  # the next peek meets it again
                 self._read()
             self._recount()
+        self._complaints.say()
 
     def close(self) -> None:
         """What is left is taken over by the next process, or the next spool of this one."""
@@ -228,7 +232,7 @@ class Spool:
             self._end_first()
 
     def _put_aside(self, segment: Segment, error: Exception) -> None:
-        self._complaints.complain("unreadable", f"{segment.path} is put aside: {error}")
+        self._complaints.note("unreadable", f"{segment.path} is put aside: {error}")
         self.stats.add(spool_damages=1)
         with suppress(OSError):
             segment.put_aside()
@@ -238,7 +242,7 @@ class Spool:
         damages = [damage for damage in reader.damages if damage.n_bytes]
         if damages:
             self.stats.add(spool_damages=len(damages))
-            self._complaints.complain("damaged", f"parts of {segment.path} were lost: {damages[0].reason}")
+            self._complaints.note("damaged", f"parts of {segment.path} were lost: {damages[0].reason}")
 
     def _end_first(self) -> None:
         self._close_reader()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -17,6 +18,8 @@ from tracezip.live.receiving import Answer, Receiver
 from tracezip.live.stats import Stats
 from tracezip.relay import limits
 from tracezip.relay.bodies import Message, service_of
+
+_log = logging.getLogger("tracezip.relay")
 
 
 class Gateway:
@@ -56,8 +59,12 @@ class Gateway:
             self._archive.rotate_due()
 
     def close(self, timeout: float) -> bool:
-        if self._archive is not None:
-            self._archive.close()
+        try:
+            if self._archive is not None:
+                self._archive.close()
+        except (TracezipError, OSError) as problem:
+            _log.error("an archive cannot be ended: %s", problem)
+            return False
         return True
 
     def _deliver(self, message: bytes) -> Delivered:
