@@ -128,6 +128,11 @@ def test_a_wrong_variable_is_told_and_passed_over(caplog: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["BATCH_SIZE", "BATCH_TIMEOUT", "LEVEL", "SPOOL_MAX_BYTES", "MEMORY_LIMIT"])
+def test_a_number_beyond_all_bounds_is_a_wrong_variable_like_others(name: str) -> None:
+    assert resolve({}, {PREFIX + name: "9" * 5000}) == resolve({}, {})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
@@ -135,6 +140,7 @@ def test_a_wrong_variable_is_told_and_passed_over(caplog: Any) -> None:
         (f"{ALL}ENDPOINT", "collector", "no URL"),
         (f"{ALL}CERTIFICATE", "/nowhere.pem", "certificates"),
         (f"{PREFIX}PATH", f"{__file__}/t.tzip", "is not a folder"),
+        (f"{PREFIX}PATH", f"/tmp/{'x' * 300}/t.tzip", "too long"),
         (f"{PREFIX}SPOOL_DIR", f"{__file__}/spool", "spool"),
     ],
 )

@@ -17,6 +17,8 @@ import tracezip
 from benchmarks.data import SAMPLES, read_file
 from tracezip.convert.otlp_json import to_json
 from tracezip.live.archives import RotatingArchives
+from tracezip.live.http import HttpClient
+from tracezip.live.link import Link
 from tracezip.live.stats import Stats
 from tracezip.relay.gateway import Archive, Gateway
 
@@ -102,6 +104,16 @@ def test_an_agent_without_a_gateway_sends_plain_otlp() -> None:
         assert post(begin.url, MESSAGES[0]).status == 200
         assert end.messages == MESSAGES[:1]
         assert metrics(begin.url)["tracezip_fallbacks_total"] == 1
+
+
+def test_an_agent_does_not_say_that_it_takes_streams() -> None:
+    stats = Stats()
+    with backend() as end, agent(end.url) as begin:
+        link = Link(begin.url, HttpClient(), stats=stats)
+        for each in MESSAGES[:3]:
+            link.deliver(each, 20)
+        assert end.messages == MESSAGES[:3]
+    assert (stats.snapshot()["restarts"], stats.snapshot()["fallbacks"]) == (0, 3)
 
 
 def test_archives_are_named_by_the_service_of_the_first_resource(tmp_path: Path) -> None:

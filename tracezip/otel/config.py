@@ -36,6 +36,7 @@ _DEFAULT_ENDPOINT = "http://localhost:4318"
 _MAX_SPANS = 1 << 16
 _MAX_SECONDS = 366 * 86400
 _MAX_BYTES = 1 << 62
+_MAX_DIGITS = 20
 _MIN_FILE_BYTES = 1 << 12
 _BATCH_MEMORY = 4_000_000
 """That the limit of memory leaves to a batch of ordinary size on its way: OTLP, request, connection and spool."""
@@ -140,7 +141,7 @@ def _endpoint(given: Any, environment: Mapping[str, str]) -> tuple[str, str | No
 
 def _whole(low: int, high: int) -> Callable[[str, Any], int]:
     def check(name: str, value: Any) -> int:
-        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= _MAX_DIGITS else value
         return checked_option(name, number, low, high)
 
     return check

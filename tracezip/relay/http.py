@@ -35,6 +35,7 @@ class HttpServer:
     def __init__(self, intake: Intake, *, takes_streams: bool) -> None:
         self._intake = intake
         self._metrics = Metrics(intake.service)
+        self._takes_streams = takes_streams
         self.app = web.Application(middlewares=[self._guard])
         self.app.router.add_post(TRACES_PATH, self._export)
         self.app.router.add_get(HEALTH_PATH, self._health)
@@ -61,17 +62,34 @@ class HttpServer:
                 self._intake.check_token(request.headers.get("Authorization"))
             return await handler(request)
         except RejectionError as rejection:
-            return _rejected(request, rejection)
+            return self._rejected(request, rejection)
         except web.HTTPException as problem:  # of the router: 404 and 405
-            response = _rejected(request, RejectionError(problem.status, f"{problem.reason}: {request.method}"))
+            response = self._rejected(request, RejectionError(problem.status, f"{problem.reason}: {request.method}"))
             if "Allow" in problem.headers:
                 response.headers["Allow"] = problem.headers["Allow"]
             return response
         except (ClientError, web.RequestPayloadError, ConnectionError) as problem:
-            return _rejected(request, RejectionError(400, f"the body did not come in whole: {problem}"))
+            return self._rejected(request, RejectionError(400, f"the body did not come in whole: {problem}"))
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
-            return _rejected(request, RejectionError(500, "an error in the relay; its log says more"))
+            return self._rejected(request, RejectionError(500, "an error in the relay; its log says more"))
+
+    def _rejected(self, request: web.Request, rejection: RejectionError) -> web.Response:
+        """In the form of the answers that the client expects there. Who takes no streams must not say that it does."""
+        if self._takes_streams and request.path.startswith(protocol.PATH):
+            response = _of_stream(Answer(rejection.status, {"error": rejection.why}, {}))
+        else:
+            media_type = PROTOBUF if request.content_type == PROTOBUF else JSON
+            response = web.Response(
+                status=rejection.status, body=failure(media_type, rejection), content_type=media_type
+            )
+        if rejection.seconds is not None:
+            response.headers["Retry-After"] = str(whole_seconds(rejection.seconds))
+        if rejection.status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        if rejection.status in (408, 413):
+            response.force_close()  # nobody reads the rest of the body
+        return response
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         media_type = request.content_type
@@ -129,22 +147,6 @@ async def _read_body(request: web.Request, share: Share) -> bytes:
 
 def _too_large() -> RejectionError:
     return RejectionError(413, f"the body has more than {MAX_BODY_BYTES} bytes; send smaller batches")
-
-
-def _rejected(request: web.Request, rejection: RejectionError) -> web.Response:
-    """In the form of the answers that the client expects there."""
-    if request.path.startswith(protocol.PATH):
-        response = _of_stream(Answer(rejection.status, {"error": rejection.why}, {}))
-    else:
-        media_type = PROTOBUF if request.content_type == PROTOBUF else JSON
-        response = web.Response(status=rejection.status, body=failure(media_type, rejection), content_type=media_type)
-    if rejection.seconds is not None:
-        response.headers["Retry-After"] = str(whole_seconds(rejection.seconds))
-    if rejection.status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    if rejection.status in (408, 413):
-        response.force_close()  # nobody reads the rest of the body
-    return response
 
 
 def _of_stream(answer: Answer) -> web.Response:
