@@ -536,3 +536,17 @@ def test_what_handles_the_log_may_make_spans_itself(make: Make, receiver: Receiv
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
+
+
+def test_a_worker_sends_what_a_dead_one_left(make: Make, receiver: Receiver, tmp_path: Path) -> None:
+    """Both are forked from one process, which made the exporter."""
+    spool = Spool(tmp_path)
+    delivery = make(spool)
+    if not (child := os.fork()):
+        spool.append(MESSAGES[0])
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert delivery.put(MESSAGES[1], 1, LONG)
+    assert delivery.flush(LONG)
+    assert sorted(receiver.arrived) == MESSAGES[:2]
+    assert list(tmp_path.iterdir()) == []

@@ -336,6 +336,21 @@ def test_a_forked_child_has_a_spool_of_its_own_and_keeps_nothing_of_its_parent(t
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_what_a_child_left_that_began_after_the_spool_is_taken_over_when_it_is_asked_for(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    child = os.fork()
+    if not child:
+        fill(spool, MESSAGES[:3])
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert spool.n_messages == 0
+    spool.adopt()
+    spool.adopt()
+    assert drain(spool) == MESSAGES[:3]
+    spool.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_dead_parent_had_is_taken_over_while_its_child_lives(tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     os.set_inheritable(write_end, True)

@@ -257,6 +257,8 @@ class Delivery:
     # --- the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        if self._spool is not None:
+            self._spool.adopt()  # in a forked child, whose spool was made before its dead siblings had anything
         while self._wait_for_work():
             try:
                 item = self._first()

@@ -52,9 +52,9 @@ class Spool:
     """A queue on disk, in a folder that several processes may use at a time. Can be used by several threads.
 
     Each process has a sub-folder of its own, made when the first message comes, and a lock on it. A new spool takes
-    over what is left of processes that are gone; that is read first, in the order in which they began. `max_bytes` is
-    for all of what this process holds. `fsync`: "always" after each message, which then survives a power cut, too;
-    "close" when a segment is full; or "never".
+    over what is left of processes that are gone, as does `adopt` later; that is read first, in the order in which they
+    began. `max_bytes` is for all of what this process holds. `fsync`: "always" after each message, which then survives
+    a power cut, too; "close" when a segment is full; or "never".
     """
 
     def __init__(
@@ -72,12 +72,7 @@ class Spool:
         self._is_closed = False
         self._begin()
         tell_of_forks(self)
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._adopt()
-        except OSError as error:
-            self._complaints.complain("folder", f"the spool cannot be used, batches may be lost: {error}")
-        self._recount()
+        self.adopt()
 
     def _begin(self) -> None:
         self._lock = threading.RLock()
@@ -92,6 +87,22 @@ class Spool:
         """About, for what was taken over; 0 only if nothing is left."""
         self.n_bytes = 0
         """On disk."""
+
+    def adopt(self) -> None:
+        """Takes over what is left of processes that are gone, unless there is something to send already.
+
+        A forked child must ask for that: until it has something to send, the next one may be a better heir.
+        """
+        with self._lock:
+            if self._is_closed or self._segments:
+                return
+            try:
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._adopt()
+            except OSError as error:
+                self._complaints.note("folder", f"the spool cannot be used, batches may be lost: {error}")
+            self._recount()
+        self._complaints.say()
 
     def append(self, message: bytes) -> Ticket:
         """When it returns, the message survives the end of the process. Raises SpoolFull and OSError."""
@@ -274,7 +285,7 @@ class Spool:
                     segment.adopt()
                     self._segments.append(segment)
             except (OSError, ValueError) as error:
-                self._complaints.complain("adopt", f"{folder} cannot be taken over: {error}")
+                self._complaints.note("adopt", f"{folder} cannot be taken over: {error}")
             if folder in self._locks and not any(one.folder == folder for one in self._segments):
                 self._let_go_of(folder)
 
