@@ -505,10 +505,15 @@ def test_a_forked_child_sends_its_own_messages_and_not_those_of_its_parent(
     assert receiver.arrived == MESSAGES[:1]
 
 
+def test_a_message_that_is_larger_than_the_queue_is_sent_all_the_same(make: Make, receiver: Receiver) -> None:
+    assert make(queue_bytes=1).put(MESSAGES[0], 1, LONG)
+    assert receiver.arrived == MESSAGES[:1]
+
+
 def test_what_handles_the_log_may_make_spans_itself(make: Make, receiver: Receiver) -> None:
     """As a handler does that sends records over instrumented HTTP: it holds its own lock, and comes for that here."""
     receiver.is_down = True
-    delivery = make(queue_bytes=1)  # there is no room: each message is lost, which is logged
+    delivery = make()  # without a spool: each message is lost, which is logged
     is_logging = threading.Event()
 
     class Handler(logging.Handler):

@@ -193,10 +193,10 @@ class Delivery:
         return self._thread is not None
 
     def _has_room(self, n_bytes: int) -> bool:
-        """In memory, for a message before which nothing older is in the spool."""
+        """In memory, for a message before which nothing older is in the spool. For a single one there always is."""
         if self._spool is not None and (self._spool.n_messages or self._n_keeping):
             return False
-        return self._n_bytes + n_bytes <= self._max_queue_bytes
+        return not self._queue or self._n_bytes + n_bytes <= self._max_queue_bytes
 
     def _take(self, item: _Item) -> None:
         """From now on the item is the caller's; one that is being sent stays in the queue until it is known how."""
