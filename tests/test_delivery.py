@@ -333,12 +333,17 @@ def test_what_an_earlier_process_left_is_sent_without_waiting_for_a_message(
 
 
 def test_a_full_queue_goes_to_the_spool(make: Make, receiver: Receiver, spool: Spool) -> None:
-    delivery = make(spool, queue_bytes=10)
+    delivery = make(spool, queue_bytes=len(MESSAGES[0]) + 1)
     receiver.may_answer.clear()
-    assert delivery.put(MESSAGES[0], 2, LONG)
+    putting = threading.Thread(target=delivery.put, args=(MESSAGES[0], 2, LONG))
+    putting.start()
+    assert receiver.asked.wait(LONG)
+    assert delivery.put(MESSAGES[1], 2, LONG)
+    assert spool.n_messages == 1
     receiver.may_answer.set()
+    putting.join(LONG)
     assert delivery.flush(LONG)
-    assert receiver.arrived == MESSAGES[:1]
+    assert receiver.arrived == MESSAGES[:2]
 
 
 def test_shutdown_while_a_request_hangs_loses_nothing(make: Make, receiver: Receiver, tmp_path: Path) -> None:
