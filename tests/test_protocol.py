@@ -188,7 +188,7 @@ def test_what_is_not_delivered_yet_is_pending_and_decoded_only_once(monkeypatch:
     body = client.body(b"one")
     answers = [receiver.receive(ID, body) for _ in range(3)]
     assert [answer.status for answer in answers] == [503, 503, 200]
-    assert [answer.headers.get("Retry-After") for answer in answers] == ["7", "1", None]
+    assert [answer.headers.get("Retry-After") for answer in answers] == ["8", "1", None]
     assert backend.got == [b"one"]
     assert n_decoded == [1]
     assert receiver.receive(ID, client.body(b"two")).status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict, deque
@@ -248,7 +249,7 @@ def _restart(reason: str) -> Answer:
 
 def _later(status: int, seconds: float, why: str) -> Answer:
     answer = _answer(status, error=_short(why))
-    answer.headers["Retry-After"] = str(max(1, round(seconds)))
+    answer.headers["Retry-After"] = str(max(1, math.ceil(seconds)))
     return answer
 
 
