@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -332,12 +333,17 @@ def test_what_an_earlier_process_left_is_sent_without_waiting_for_a_message(
 
 
 def test_a_full_queue_goes_to_the_spool(make: Make, receiver: Receiver, spool: Spool) -> None:
-    delivery = make(spool, queue_bytes=10)
+    delivery = make(spool, queue_bytes=len(MESSAGES[0]) + 1)
     receiver.may_answer.clear()
-    assert delivery.put(MESSAGES[0], 2, LONG)
+    putting = threading.Thread(target=delivery.put, args=(MESSAGES[0], 2, LONG))
+    putting.start()
+    assert receiver.asked.wait(LONG)
+    assert delivery.put(MESSAGES[1], 2, LONG)
+    assert spool.n_messages == 1
     receiver.may_answer.set()
+    putting.join(LONG)
     assert delivery.flush(LONG)
-    assert receiver.arrived == MESSAGES[:1]
+    assert receiver.arrived == MESSAGES[:2]
 
 
 def test_shutdown_while_a_request_hangs_loses_nothing(make: Make, receiver: Receiver, tmp_path: Path) -> None:
@@ -502,3 +508,55 @@ def test_a_forked_child_sends_its_own_messages_and_not_those_of_its_parent(
     receiver.is_down = False
     assert delivery.flush(LONG)
     assert receiver.arrived == MESSAGES[:1]
+
+
+def test_a_message_that_is_larger_than_the_queue_is_sent_all_the_same(make: Make, receiver: Receiver) -> None:
+    assert make(queue_bytes=1).put(MESSAGES[0], 1, LONG)
+    assert receiver.arrived == MESSAGES[:1]
+
+
+def test_what_handles_the_log_may_make_spans_itself(make: Make, receiver: Receiver) -> None:
+    """As a handler does that sends records over instrumented HTTP: it holds its own lock, and comes for that here."""
+    receiver.is_down = True
+    delivery = make()  # without a spool: each message is lost, which is logged
+    is_logging = threading.Event()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name == "application":
+                is_logging.set()
+                time.sleep(0.2)  # by then the other one waits for the lock of this handler
+                delivery.put(MESSAGES[0], 1, SHORT)
+
+    handler = Handler()
+    loggers = [logging.getLogger(name) for name in ("application", "tracezip")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        threads = [
+            threading.Thread(target=loggers[0].warning, args=("something",), daemon=True),
+            threading.Thread(target=delivery.put, args=(MESSAGES[1], 1, SHORT), daemon=True),
+        ]
+        threads[0].start()
+        assert is_logging.wait(LONG)
+        threads[1].start()
+        for thread in threads:
+            thread.join(5)
+        assert not any(thread.is_alive() for thread in threads)
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+def test_a_worker_sends_what_a_dead_one_left(make: Make, receiver: Receiver, tmp_path: Path) -> None:
+    """Both are forked from one process, which made the exporter."""
+    spool = Spool(tmp_path)
+    delivery = make(spool)
+    if not (child := os.fork()):
+        spool.append(MESSAGES[0])
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert delivery.put(MESSAGES[1], 1, LONG)
+    assert delivery.flush(LONG)
+    assert sorted(receiver.arrived) == MESSAGES[:2]
+    assert list(tmp_path.iterdir()) == []

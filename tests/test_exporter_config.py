@@ -135,6 +135,11 @@ def test_a_wrong_spool_in_the_environment_is_passed_over_for_the_usual_one(caplo
     assert "cannot use the spool" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["BATCH_SIZE", "BATCH_TIMEOUT", "LEVEL", "SPOOL_MAX_BYTES", "MEMORY_LIMIT"])
+def test_a_number_beyond_all_bounds_is_a_wrong_variable_like_others(name: str) -> None:
+    assert resolve({}, {PREFIX + name: "9" * 5000}) == resolve({}, {})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
@@ -142,6 +147,7 @@ def test_a_wrong_spool_in_the_environment_is_passed_over_for_the_usual_one(caplo
         (f"{ALL}ENDPOINT", "collector", "no URL"),
         (f"{ALL}CERTIFICATE", "/nowhere.pem", "certificates"),
         (f"{PREFIX}PATH", f"{__file__}/t.tzip", "is not a folder"),
+        (f"{PREFIX}PATH", f"/tmp/{'x' * 300}/t.tzip", "too long"),
     ],
 )
 def test_a_destination_of_the_environment_that_cannot_be_used_does_not_stop_the_application(

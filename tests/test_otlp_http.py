@@ -86,6 +86,7 @@ PROTOBUF = {"Content-Type": "application/x-protobuf"}
         (json_reply(200, {"partialSuccess": {}}), Delivered()),
         (json_reply(200, ["no object"]), Delivered()),
         (json_reply(200, {"partialSuccess": 7}), Delivered()),
+        (json_reply(200, {"partialSuccess": {"rejectedSpans": 1e999}}), Delivered()),
         (Reply(200, {"Content-Type": "application/json"}, b"[" * 5000), Delivered()),
         (Reply(200, PROTOBUF, b"\xff\xff\xff"), Delivered()),
         (Reply(200, PROTOBUF, field(1, b"\x08" + varint((1 << 64) - 1))), Delivered()),
@@ -242,6 +243,8 @@ NOW = 1_700_000_000
         (format_datetime(datetime.fromtimestamp(NOW - 90, UTC), usegmt=True), 0),
         ("Tue, 14 Nov 2023 22:14:50 -0000", 90),
         ("Tue, 99 Nov 2023 22:14:50 GMT", None),
+        ("Tue, 14 Nov 99999999999 22:14:50 GMT", None),
+        ("Tue, 14 Nov 2023 22:14:50 +99999999999999", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(text: str | None, seconds: float | None) -> None:

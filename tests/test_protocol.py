@@ -188,7 +188,7 @@ def test_what_is_not_delivered_yet_is_pending_and_decoded_only_once(monkeypatch:
     body = client.body(b"one")
     answers = [receiver.receive(ID, body) for _ in range(3)]
     assert [answer.status for answer in answers] == [503, 503, 200]
-    assert [answer.headers.get("Retry-After") for answer in answers] == ["7", "1", None]
+    assert [answer.headers.get("Retry-After") for answer in answers] == ["8", "1", None]
     assert backend.got == [b"one"]
     assert n_decoded == [1]
     assert receiver.receive(ID, client.body(b"two")).status == 200
@@ -394,6 +394,27 @@ class Gate(Backend):
         self.entered.release()
         assert self.open.wait(30)
         return super().deliver(message)
+
+
+def test_what_is_being_delivered_has_room_or_is_told_to_come_again() -> None:
+    """A few bytes can stand for a large message: how large is known only when it is decoded."""
+    gate, large, ids = Gate(), bytes(1 << 20), [bytes([number]) * 16 for number in range(3)]
+    bodies = {each: Client(each).body(large) for each in ids}
+    receiver = Receiver(gate.deliver, max_memory=5 * (memory_of_one_stream(large) + len(large)) // 2)
+    answers: list[Answer] = []
+    threads = [
+        threading.Thread(target=lambda one=each: answers.append(receiver.receive(one, bodies[one]))) for each in ids[:2]
+    ]
+    for thread in threads:
+        thread.start()
+        assert gate.entered.acquire(timeout=20)
+    refused = receiver.receive(ids[2], bodies[ids[2]])
+    assert (refused.status, refused.headers["Retry-After"], receiver.n_streams) == (503, "1", 2)
+    gate.open.set()
+    for thread in threads:
+        thread.join()
+    assert [answer.status for answer in answers] == [200, 200]
+    assert receiver.receive(ids[2], bodies[ids[2]]).status == 200
 
 
 def in_threads(receiver: Receiver, requests: list[tuple[bytes, bytes]]) -> tuple[list[threading.Thread], list[Answer]]:

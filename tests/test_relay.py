@@ -20,7 +20,7 @@ from tracezip.live.archives import RotatingArchives
 from tracezip.live.http import HttpClient
 from tracezip.live.link import Link
 from tracezip.live.stats import Stats
-from tracezip.relay.gateway import Archive
+from tracezip.relay.gateway import Archive, Gateway
 
 grpc = pytest.importorskip("grpc")
 
@@ -209,6 +209,49 @@ def test_messages_that_are_written_at_a_time_fail_together(tmp_path: Path) -> No
     with pytest.raises(tracezip.TracezipError, match="No space left"):
         archive.store(MESSAGES[0])
     archive.close()
+
+
+def test_no_message_is_taken_if_an_error_comes_while_others_are_written(tmp_path: Path) -> None:
+    first_writes, others_wait = threading.Event(), threading.Event()
+
+    class Broken(RotatingArchives):
+        def write(self, message: bytes, *args: object, **options: object) -> None:
+            if message == MESSAGES[0]:
+                first_writes.set()
+                assert others_wait.wait(20)
+            else:
+                raise MemoryError
+
+    archive, problems = Archive(Broken(tmp_path / "a.tzip"), Stats()), []
+
+    def store(message: bytes) -> None:
+        try:
+            archive.store(message)
+        except (MemoryError, tracezip.TracezipError) as error:
+            problems.append(type(error))
+
+    threads = [threading.Thread(target=store, args=(each,)) for each in MESSAGES[:3]]
+    threads[0].start()
+    assert first_writes.wait(20)
+    for thread in threads[1:]:
+        thread.start()
+    while len(archive._waiting) < 2:
+        pass
+    others_wait.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(problem.__name__ for problem in problems) == ["MemoryError", "TryLater"]
+
+
+def test_an_archive_that_cannot_be_ended_is_said_and_not_raised(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(RotatingArchives):
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    assert Gateway(None, Full(tmp_path / "a.tzip"), Stats()).close(1) is False
+    assert "No space left" in caplog.text
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import http.client
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +22,12 @@ from tracezip import InputError, walk
 from tracezip.live import protocol
 from tracezip.live.limits import MAX_BODY_BYTES, MAX_DECODED_BYTES
 from tracezip.live.sending import SendingStream
+from tracezip.live.stats import Stats
 from tracezip.relay.answers import RejectionError
 from tracezip.relay.bodies import count_spans, service_of
 from tracezip.relay.budget import Budget
+from tracezip.relay.gateway import Gateway
+from tracezip.relay.intake import Intake
 from tracezip.relay.server import Address, parse_address
 
 grpc = pytest.importorskip("grpc")
@@ -341,6 +346,33 @@ def test_the_service_is_that_of_the_first_resource() -> None:
     assert service_of(MESSAGES[0]) == "checkout"
     for data in (b"", b"garbage", field(1, field(1, field(1, b"\xff")))):
         assert service_of(data) is None
+
+
+def test_a_client_that_goes_away_gives_its_memory_back_with_the_end_of_the_work() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    async def go_away() -> tuple[bool, bool]:
+        intake = Intake(Gateway(None, None, Stats()), None)
+
+        def work() -> None:
+            begun.set()
+            assert may_end.wait(20)
+
+        async def call() -> None:
+            with intake.admit():
+                await intake.in_thread(work)
+
+        task = asyncio.create_task(call())
+        assert await asyncio.to_thread(begun.wait, 20)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        was_done = task.done()
+        may_end.set()
+        await asyncio.wait([task])
+        intake.close()
+        return was_done, task.cancelled()
+
+    assert asyncio.run(go_away()) == (False, True)
 
 
 # --- addresses --------------------------------------------------------------------------------------------------------

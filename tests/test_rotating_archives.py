@@ -309,3 +309,15 @@ def test_several_threads_may_write(tmp_path: Path) -> None:
         "s0.tzip": sorted(MESSAGES * 2),
         "s1.tzip": sorted(MESSAGES * 2),
     }
+
+
+def test_what_was_flushed_with_the_writing_is_safe_from_the_failures_of_other_threads(tmp_path: Path) -> None:
+    class Failing(RotatingArchives):
+        def flush(self) -> None:
+            raise AssertionError("between writing and flushing another thread has its turn")
+
+    archives = Failing(tmp_path / "a.tzip")
+    archives.write(MESSAGES[0], flush=True)
+    with tracezip.open(tmp_path / "a.tzip", skip_damage=True) as reader:
+        assert list(reader) == MESSAGES[:1]
+    archives.close()

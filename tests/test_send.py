@@ -22,6 +22,7 @@ from tests.http_answers import Reply, Request, WebServer, serving
 from tests.otel_collector import collector, same, spans_in, spans_of, to_file
 from tracezip.cli.main import cli
 from tracezip.convert.spans import read_spans
+from tracezip.live import limits
 from tracezip.live.errors import Delivered, Refused, TryLater, Unreachable
 from tracezip.live.replay import Pace, Replay
 
@@ -289,6 +290,12 @@ def test_at_10x_they_come_ten_times_as_fast() -> None:
 
 def test_a_message_that_is_late_or_has_no_time_is_sent_at_once() -> None:
     assert replayed(1, [b"", message(0), ended(9), ended(3), ended(10), b""]) == pytest.approx([0, 0, 0, 0, 1, 1])
+
+
+def test_a_time_in_the_far_future_is_no_longer_pause_than_a_clock_can_take() -> None:
+    pace = Pace(0.001, Clock())
+    pace.seconds_until_due(ended(0))
+    assert pace.seconds_until_due(ended(10**9)) == limits.MAX_PAUSE_SECONDS
 
 
 # --- patience ---------------------------------------------------------------------------------------------------------

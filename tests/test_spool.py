@@ -336,6 +336,21 @@ def test_a_forked_child_has_a_spool_of_its_own_and_keeps_nothing_of_its_parent(t
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_what_a_child_left_that_began_after_the_spool_is_taken_over_when_it_is_asked_for(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    child = os.fork()
+    if not child:
+        fill(spool, MESSAGES[:3])
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert spool.n_messages == 0
+    spool.adopt()
+    spool.adopt()
+    assert drain(spool) == MESSAGES[:3]
+    spool.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_dead_parent_had_is_taken_over_while_its_child_lives(tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     os.set_inheritable(write_end, True)
@@ -407,6 +422,21 @@ def test_a_folder_that_somebody_removes_costs_what_was_in_it_and_no_more(tmp_pat
     fill(spool, MESSAGES[2:4])
     spool.close()
     assert drained(tmp_path / "spool") == MESSAGES[2:4]
+
+
+def test_what_was_in_a_removed_folder_is_passed_over_also_behind_new_messages(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.append(MESSAGES[0])
+    assert spool.peek() is not None  # the segment is ended, and the head is known
+    shutil.rmtree(tmp_path / "spool")
+    spool.append(MESSAGES[1])
+    assert drain(spool) == MESSAGES[:2]
+    spool.append(MESSAGES[2])
+    shutil.rmtree(tmp_path / "spool")
+    spool.peek()
+    spool.append(MESSAGES[3])
+    assert drain(spool) == MESSAGES[3:4]
+    spool.close()
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:

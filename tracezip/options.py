@@ -20,7 +20,7 @@ def checked_option(name: str, value: object, low: int, high: int) -> int:
 
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?)?B?\s*", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"\s*(\d{1,20}(?:\.\d+)?)\s*([KMG]I?)?B?\s*", re.ASCII | re.IGNORECASE)
 
 
 def checked_size(name: str, value: object, low: int, high: int) -> int:

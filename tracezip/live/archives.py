@@ -92,10 +92,12 @@ class RotatingArchives:
         self._open: OrderedDict[str, _Archive] = OrderedDict()  # by name; what was used last is the last
         tell_of_forks(self)
 
-    def write(self, message: bytes, service: str | None = None) -> None:
+    def write(self, message: bytes, service: str | None = None, *, flush: bool = False) -> None:
         """Adds an OTLP message to the file of its service. It is safe after the next `flush`, not before.
 
-        Raises InputError if it is none; OSError of the file, in which what was not flushed is lost then.
+        With `flush` it is safe at once, whatever other threads do: a failure of theirs in between would end the file,
+        and what was not flushed with it. Raises InputError if it is none; OSError of the file, in which what was not
+        flushed is lost then.
         """
         with self._lock:
             self._rotate_due()
@@ -103,16 +105,16 @@ class RotatingArchives:
             archive = self._open.get(name) or self._begin(name)
             self._open.move_to_end(name)
             self._guarded(archive, lambda: archive.write(message))
-            if self._max_bytes is not None and archive.n_bytes >= self._max_bytes:
-                self._end(archive)
+            if flush:
+                self._guarded(archive, archive.flush)
+            self._end_if_full(archive)
 
     def flush(self) -> None:
         """All that was written can be read from now on, whatever happens to the process."""
         with self._lock:
             for archive in list(self._open.values()):
                 self._guarded(archive, archive.flush)
-                if self._max_bytes is not None and archive.n_bytes >= self._max_bytes:
-                    self._end(archive)
+                self._end_if_full(archive)
             self._rotate_due()
 
     def rotate_due(self) -> None:
@@ -169,6 +171,10 @@ class RotatingArchives:
                 errors.append(error)
         if errors:
             raise errors[0]
+
+    def _end_if_full(self, archive: _Archive) -> None:
+        if self._max_bytes is not None and archive.n_bytes >= self._max_bytes:
+            self._end(archive)
 
     def _end(self, archive: _Archive) -> None:
         del self._open[archive.name]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from tracezip.live.forking import tell_of_forks
 from tracezip.live.limits import COMPLAINT_SECONDS
@@ -19,6 +21,7 @@ class Complaints:
         self._lock = threading.Lock()
         self._last: dict[str, float] = {}
         self._n_silent: dict[str, int] = {}
+        self._noted: deque[tuple[str, str]] = deque()
         tell_of_forks(self)
 
     def complain(self, reason: str, text: str) -> None:
@@ -31,5 +34,19 @@ class Complaints:
             n_silent = self._n_silent.pop(reason, 0)
         self._logger.warning("%s%s", text, f" (and {n_silent} times since the last warning)" if n_silent else "")
 
+    def note(self, reason: str, text: str) -> None:
+        """A complaint of somebody who holds a lock, to be logged by `say` behind it.
+
+        What handles the log may hold a lock of its own while it waits for that one: if it makes spans, for example.
+        """
+        self._noted.append((reason, text))
+
+    def say(self) -> None:
+        """Logs what was noted."""
+        with suppress(IndexError):
+            while True:
+                self.complain(*self._noted.popleft())
+
     def after_fork(self) -> None:
         self._lock = threading.Lock()
+        self._noted.clear()

@@ -105,25 +105,10 @@ class Delivery:
         the thread that sends it, it does not wait.
         """
         self.stats.add(messages_in=1, spans_in=n_spans)
-        item = _Item(message, n_spans)
-        with self._changed:
-            if self._closing:
-                self._lose(item, "shutdown", _LOST["shutdown"])
-                return False
-            reason = "queue_full" if self._start() else "no_thread"
-            if self._thread is not None and self._has_room(len(message)):
-                reason = "timeout"
-                self._queue.append(item)
-                self._n_bytes += len(message)
-                self._notify()
-                is_own = threading.current_thread() is self._thread
-                self._changed.wait_for(lambda: item.is_decided or item.is_taken, 0 if is_own else timeout)
-                if item.is_taken:  # by shutdown, which soon has an answer
-                    self._changed.wait_for(lambda: item.is_decided, self._request_seconds)
-                if item.is_taken or item.is_decided:
-                    return item.is_safe
-            self._take(item)
-        return self._keep(item, reason)
+        try:
+            return self._put(_Item(message, n_spans), timeout)
+        finally:
+            self._complaints.say()
 
     def flush(self, timeout: float) -> bool:
         """Tries at once to send what waits, in memory and in the spool; whether all of it arrived in time."""
@@ -152,6 +137,7 @@ class Delivery:
             for item in left:
                 self._take(item)
         kept = [self._keep(item, "shutdown") for item in left]
+        self._complaints.say()
         self._has_lost = not all(kept)
         with self._changed:
             self._changed.wait_for(lambda: not self._n_keeping, max(deadline - time.monotonic(), 1.0))
@@ -176,6 +162,26 @@ class Delivery:
 
     # --- callers ------------------------------------------------------------------------------------------------------
 
+    def _put(self, item: _Item, timeout: float) -> bool:
+        with self._changed:
+            if self._closing:
+                self._lose(item, "shutdown", _LOST["shutdown"])
+                return False
+            reason = "queue_full" if self._start() else "no_thread"
+            if self._thread is not None and self._has_room(len(item.message)):
+                reason = "timeout"
+                self._queue.append(item)
+                self._n_bytes += len(item.message)
+                self._notify()
+                is_own = threading.current_thread() is self._thread
+                self._changed.wait_for(lambda: item.is_decided or item.is_taken, 0 if is_own else timeout)
+                if item.is_taken:  # by shutdown, which soon has an answer
+                    self._changed.wait_for(lambda: item.is_decided, self._request_seconds)
+                if item.is_taken or item.is_decided:
+                    return item.is_safe
+            self._take(item)
+        return self._keep(item, reason)
+
     def _start(self) -> bool:
         """Whether there is a thread now; there is none when the interpreter ends."""
         if self._thread is None or not self._thread.is_alive():
@@ -187,10 +193,10 @@ class Delivery:
         return self._thread is not None
 
     def _has_room(self, n_bytes: int) -> bool:
-        """In memory, for a message before which nothing older is in the spool."""
+        """In memory, for a message before which nothing older is in the spool. For a single one there always is."""
         if self._spool is not None and (self._spool.n_messages or self._n_keeping):
             return False
-        return self._n_bytes + n_bytes <= self._max_queue_bytes
+        return not self._queue or self._n_bytes + n_bytes <= self._max_queue_bytes
 
     def _take(self, item: _Item) -> None:
         """From now on the item is the caller's; one that is being sent stays in the queue until it is known how."""
@@ -233,7 +239,7 @@ class Delivery:
 
     def _drop(self, reason: str, n_spans: int, text: str) -> None:
         self.stats.drop(reason, n_spans)
-        self._complaints.complain(reason, f"{n_spans} spans are lost: {text}")
+        self._complaints.note(reason, f"{n_spans} spans are lost: {text}")
 
     def _notify(self) -> None:
         n_messages, n_bytes = len(self._queue), self._n_bytes
@@ -251,6 +257,8 @@ class Delivery:
     # --- the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        if self._spool is not None:
+            self._spool.adopt()  # in a forked child, whose spool was made before its dead siblings had anything
         while self._wait_for_work():
             try:
                 item = self._first()
@@ -258,6 +266,7 @@ class Delivery:
                     self._send_spooled()
                 else:
                     self._send_queued(item)
+                self._complaints.say()
             except Exception:
                 _log.exception("an error in the delivery of batches; it goes on")
                 self._pause(None)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from typing import Protocol
+
+_log = logging.getLogger(__name__)
 
 
 class ForkAware(Protocol):
@@ -22,7 +25,10 @@ def tell_of_forks(one: ForkAware) -> None:
 
 def _tell() -> None:
     for one in list(_aware):
-        one.after_fork()
+        try:
+            one.after_fork()
+        except Exception:  # the others would be left with locks that nobody gives back
+            _log.exception("%s cannot begin anew in a forked child", type(one).__name__)
 
 
 os.register_at_fork(after_in_child=_tell)

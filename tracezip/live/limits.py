@@ -17,6 +17,8 @@ MAX_STREAM_MEMORY_BYTES = 1 << 30
 """Of all streams that a server remembers."""
 MAX_SHARE_OF_STREAM = 0.25
 """Of that memory; a stream that holds more is forgotten, so that it does not push all others out."""
+N_DECODING = 8
+"""Messages that are decoded at a time: only then it is known what they take."""
 IDLE_SECONDS = 600.0
 """A stream that was not used for so long is forgotten."""
 N_REMEMBERED_ANSWERS = 16
@@ -63,3 +65,5 @@ REPLAY_REQUEST_SECONDS = 30.0
 """For one request when an archive is sent: nobody waits for it, and a large one takes its time."""
 REPLAY_PATIENCE_SECONDS = 60.0
 """For which such a message is sent again and again."""
+MAX_PAUSE_SECONDS = 366 * 86400.0
+"""Before a message is due; no clock takes the pauses that a wrong time may ask for."""

@@ -148,7 +148,7 @@ class Link:
         if response.status == 422:
             raise Refused(_text(said.get("refused")) or f"{self._name} refuses the batch")
         n_rejected = said.get("rejected_spans", 0)
-        return Delivered(n_rejected if isinstance(n_rejected, int) else 0, _text(said.get("message")))
+        return Delivered(max(n_rejected, 0) if isinstance(n_rejected, int) else 0, _text(said.get("message")))
 
     def _goes_plain(self, response: Response, url: str) -> bool:
         """Whether this message must go as plain OTLP, and maybe those after it. Raises TryLater and Refused."""

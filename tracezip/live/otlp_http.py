@@ -129,7 +129,7 @@ def _partial_success(response: Response) -> Delivered:
             n_rejected, text = int(said.get("rejectedSpans") or 0), str(said.get("errorMessage") or "")
         else:
             n_rejected, text = _read_partial_success(b"".join(_values(response.body, 0x0A)))
-    except (ValueError, AttributeError, TypeError, TracezipError):
+    except (ValueError, AttributeError, TypeError, OverflowError, TracezipError):
         return Delivered()
     return Delivered(max(n_rejected, 0), text[:MAX_REASON_CHARS])
 

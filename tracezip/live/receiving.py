@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict, deque
@@ -53,6 +54,7 @@ class Receiver:
         self._lock = threading.Lock()  # of the two below, and of what _Stream says
         self._streams: OrderedDict[bytes, _Stream] = OrderedDict()  # the one used last stands last
         self._n_bytes = 0
+        self._decoding = threading.Semaphore(limits.N_DECODING)
 
     @property
     def n_streams(self) -> int:
@@ -94,15 +96,25 @@ class Receiver:
         """The answer to a request, whose turn it is in its stream."""
         answer = stream.refuse_or_repeat(envelope)
         if answer is None and stream.pending is None:
-            answer = stream.decode(envelope)
-            if not stream.is_dead:  # which says no more what it holds
-                self._account(stream)
+            answer = self._decode(stream, envelope)
         if stream.is_dead:
             with self._lock:
                 self._forget(stream)
         if answer is None:
             answer = stream.deliver(self._deliver)
             self._account(stream)
+        return answer
+
+    def _decode(self, stream: _Stream, envelope: Envelope) -> Answer | None:
+        """None if the message is pending then."""
+        with self._decoding:
+            answer = stream.decode(envelope)
+            if answer is not None:
+                return answer
+            self._account(stream)
+            if not self._fits(stream):
+                stream.is_dead = True
+                answer = _later(503, limits.BUSY_SECONDS, "the streams in use take all memory that there is for them")
         return answer
 
     # --- the table of streams -----------------------------------------------------------------------------------------
@@ -140,6 +152,12 @@ class Receiver:
             if self._streams.get(stream.id) is stream:
                 self._n_bytes += n_bytes - stream.n_bytes
             stream.n_bytes = n_bytes
+
+    def _fits(self, stream: _Stream) -> bool:
+        """Whether there is room for what the stream holds. If no other is in use there is: else it would never fit."""
+        with self._lock:
+            others_are_used = any(other.n_requests for other in self._streams.values() if other is not stream)
+            return self._make_room(self._max_streams, self._max_memory) or not others_are_used
 
     def _make_room(self, n_streams: int, n_bytes: int) -> bool:
         """Forgets streams, the one used longest ago first, until they are no more than that; False if it cannot."""
@@ -250,7 +268,7 @@ def _restart(reason: str) -> Answer:
 
 def _later(status: int, seconds: float, why: str) -> Answer:
     answer = _answer(status, error=_short(why))
-    answer.headers["Retry-After"] = str(max(1, round(seconds)))
+    answer.headers["Retry-After"] = str(max(1, math.ceil(seconds)))
     return answer
 
 

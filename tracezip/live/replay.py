@@ -11,7 +11,7 @@ from tracezip._backend import count_spans
 from tracezip.errors import InputError
 from tracezip.live.cutting import halves
 from tracezip.live.errors import Delivered, Refused, SetupError, TryLater, Unreachable
-from tracezip.live.limits import MAX_OTLP_BYTES, REPLAY_PATIENCE_SECONDS
+from tracezip.live.limits import MAX_OTLP_BYTES, MAX_PAUSE_SECONDS, REPLAY_PATIENCE_SECONDS
 from tracezip.live.retry import Backoff
 
 _MAX_REFUSALS = 3
@@ -56,7 +56,8 @@ class Pace:
         if self._first is None:
             self._first = end_ns, self._clock()
         first_ns, began = self._first
-        return max(0.0, began + (end_ns - first_ns) / 1e9 / self._speed - self._clock())
+        seconds = began + (end_ns - first_ns) / 1e9 / self._speed - self._clock()
+        return min(max(seconds, 0.0), MAX_PAUSE_SECONDS)
 
 
 def last_end_ns(message: bytes) -> int:

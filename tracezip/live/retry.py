@@ -45,7 +45,7 @@ def parse_retry_after(text: str | None, now: float | None = None) -> float | Non
         return min(float(text[:9]), MAX_RETRY_AFTER_SECONDS)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

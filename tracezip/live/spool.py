@@ -52,9 +52,9 @@ class Spool:
     """A queue on disk, in a folder that several processes may use at a time. Can be used by several threads.
 
     Each process has a sub-folder of its own, made when the first message comes, and a lock on it. A new spool takes
-    over what is left of processes that are gone; that is read first, in the order in which they began. `max_bytes` is
-    for all of what this process holds. `fsync`: "always" after each message, which then survives a power cut, too;
-    "close" when a segment is full; or "never".
+    over what is left of processes that are gone, as does `adopt` later; that is read first, in the order in which they
+    began. `max_bytes` is for all of what this process holds. `fsync`: "always" after each message, which then survives
+    a power cut, too; "close" when a segment is full; or "never".
     """
 
     def __init__(
@@ -72,12 +72,7 @@ class Spool:
         self._is_closed = False
         self._begin()
         tell_of_forks(self)
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._adopt()
-        except OSError as error:
-            self._complaints.complain("folder", f"the spool cannot be used, batches may be lost: {error}")
-        self._recount()
+        self.adopt()
 
     def _begin(self) -> None:
         self._lock = threading.RLock()
@@ -92,6 +87,22 @@ class Spool:
         """About, for what was taken over; 0 only if nothing is left."""
         self.n_bytes = 0
         """On disk."""
+
+    def adopt(self) -> None:
+        """Takes over what is left of processes that are gone, unless there is something to send already.
+
+        A forked child must ask for that: until it has something to send, the next one may be a better heir.
+        """
+        with self._lock:
+            if self._is_closed or self._segments:
+                return
+            try:
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._adopt()
+            except OSError as error:
+                self._complaints.note("folder", f"the spool cannot be used, batches may be lost: {error}")
+            self._recount()
+        self._complaints.say()
 
     def append(self, message: bytes) -> Ticket:
         """When it returns, the message survives the end of the process. Raises SpoolFull and OSError."""
@@ -110,11 +121,14 @@ class Spool:
 
     def peek(self) -> Entry | None:
         """The first message; the same one until it is done. Raises OSError if that is likely to pass."""
-        with self._lock:
-            while self._head is None and self._segments and not self._is_closed:
-                self._read()
-            self._recount()
-            return self._head
+        try:
+            with self._lock:
+                while self._head is None and self._segments and not self._is_closed:
+                    self._read()
+                self._recount()
+                return self._head
+        finally:
+            self._complaints.say()
 
     def done(self, entry: Entry) -> None:
         """The message of the last `peek` need not be kept any more."""
@@ -126,10 +140,11 @@ class Spool:
                 entry.segment.mark_done()
             except OSError as error:
                 text = f"cannot write {entry.segment.cursor}, after a restart batches may be sent twice: {error}"
-                self._complaints.complain("cursor", text)
+                self._complaints.note("cursor", text)
             with suppress(OSError):  # the next peek meets it again
                 self._read()
             self._recount()
+        self._complaints.say()
 
     def close(self) -> None:
         """What is left is taken over by the next process, or the next spool of this one."""
@@ -228,7 +243,7 @@ class Spool:
             self._end_first()
 
     def _put_aside(self, segment: Segment, error: Exception) -> None:
-        self._complaints.complain("unreadable", f"{segment.path} is put aside: {error}")
+        self._complaints.note("unreadable", f"{segment.path} is put aside: {error}")
         self.stats.add(spool_damages=1)
         with suppress(OSError):
             segment.put_aside()
@@ -238,7 +253,7 @@ class Spool:
         damages = [damage for damage in reader.damages if damage.n_bytes]
         if damages:
             self.stats.add(spool_damages=len(damages))
-            self._complaints.complain("damaged", f"parts of {segment.path} were lost: {damages[0].reason}")
+            self._complaints.note("damaged", f"parts of {segment.path} were lost: {damages[0].reason}")
 
     def _end_first(self) -> None:
         self._close_reader()
@@ -270,7 +285,7 @@ class Spool:
                     segment.adopt()
                     self._segments.append(segment)
             except (OSError, ValueError) as error:
-                self._complaints.complain("adopt", f"{folder} cannot be taken over: {error}")
+                self._complaints.note("adopt", f"{folder} cannot be taken over: {error}")
             if folder in self._locks and not any(one.folder == folder for one in self._segments):
                 self._let_go_of(folder)
 
@@ -282,7 +297,8 @@ class Spool:
                     cursor.unlink()
                 (folder / _LOCK).unlink()
                 folder.rmdir()
-        os.close(self._locks.pop(folder))
+        if folder in self._locks:  # else it went away by itself, and was let go of then
+            os.close(self._locks.pop(folder))
 
 
 def _locked(folder: Path, create: int = 0) -> int | None:

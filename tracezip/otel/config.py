@@ -38,6 +38,7 @@ _DEFAULT_ENDPOINT = "http://localhost:4318"
 _MAX_SPANS = 1 << 16
 _MAX_SECONDS = 366 * 86400
 _MAX_BYTES = 1 << 62
+_MAX_DIGITS = 20
 _MIN_FILE_BYTES = 1 << 12
 _BATCH_MEMORY = 4_000_000
 """That the limit of memory leaves to a batch of ordinary size on its way: OTLP, request, connection and spool."""
@@ -142,8 +143,8 @@ def _endpoint(given: Any, environment: Mapping[str, str]) -> tuple[str, str | No
 
 def _whole(low: int, high: int) -> Callable[[str, Any], int]:
     def check(name: str, value: Any) -> int:
-        if isinstance(value, str) and not value.isdecimal():
-            raise InputError(f"{name} must be a whole number from {low} to {high}, not {value!r}", code="argument")
+        if isinstance(value, str) and not (value.isdecimal() and len(value) <= _MAX_DIGITS):
+            raise InputError(f"{name} must be a whole number from {low} to {high}, not {value[:64]!r}", code="argument")
         number = int(value) if isinstance(value, str) else value
         return checked_option(name, number, low, high)
 

@@ -17,7 +17,6 @@ except ImportError as error:
 from tracezip.convert.sdk import encode_spans
 from tracezip.errors import InputError
 from tracezip.live.complaints import Complaints
-from tracezip.live.forking import tell_of_forks
 from tracezip.live.limits import MAX_OTLP_BYTES
 from tracezip.otel.auto_level import AutoLevel
 from tracezip.otel.config import Options, resolve
@@ -109,7 +108,6 @@ class TracezipExporter(SpanExporter):
         self._is_over = False
         is_named = any(given[name] is not None for name in _DESTINATION)
         self._target = self._new_target(options, is_named=is_named)
-        tell_of_forks(self)
         registry.add(self._stats)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -146,9 +144,6 @@ class TracezipExporter(SpanExporter):
     def get_tracezip_stats(self) -> dict[str, Any]:
         """What this exporter has done so far in this process: the counters of `tracezip.live.stats.Stats.snapshot`."""
         return self._stats.snapshot()
-
-    def after_fork(self) -> None:
-        self._complaints.after_fork()
 
     def _new_target(self, options: Options, *, is_named: bool) -> Target:
         try:

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from opentelemetry.metrics import MeterProvider, get_meter_provider
 
 from tracezip import __version__
-from tracezip.live.forking import tell_of_forks
 from tracezip.live.stats import SECONDS_BUCKETS, Stats
 
 COMPONENT_TYPE = "tracezip_span_exporter"
@@ -111,7 +110,6 @@ class ReportedStats(Stats):
         )
         self._n_messages = meter.create_gauge("tracezip.queue.messages", description="Batches that wait to be sent.")
         self._n_bytes = meter.create_gauge("tracezip.queue.bytes", description="Bytes that wait to be sent.")
-        tell_of_forks(self)
 
     def add(self, **counts: int) -> None:
         super().add(**counts)

@@ -88,8 +88,7 @@ class FileTarget:
         self._stats.add(messages_in=1, spans_in=n_spans)
         started = time.perf_counter()
         try:
-            self._archives.write(message, service)
-            self._archives.flush()
+            self._archives.write(message, service, flush=True)
         except Exception as error:
             self._stats.drop("file", n_spans)
             self._complaints.complain("file", f"{n_spans} spans are lost, they cannot be written to a file: {error}")
@@ -182,9 +181,13 @@ class _Counted:
 def check_path(pattern: str) -> str:
     """The pattern of file names. Raises InputError if no file can be made there, as far as that can be known now."""
     path = Path(pattern)
-    if path.is_dir() or pattern.endswith(os.sep):
-        raise InputError(f"{pattern} is a folder: give the name of a file in it, such as traces.tzip", code="argument")
-    folder = next(folder for folder in path.parents if "{" not in str(folder) and folder.exists())
+    try:
+        if path.is_dir() or pattern.endswith(os.sep):
+            text = f"{pattern} is a folder: give the name of a file in it, such as traces.tzip"
+            raise InputError(text, code="argument")
+        folder = next(folder for folder in path.parents if "{" not in str(folder) and folder.exists())
+    except OSError as error:  # a name is too long, or a folder may not be looked into
+        raise InputError(f"cannot write {pattern}: {error.strerror}", code="argument") from None
     if not folder.is_dir():
         raise InputError(f"cannot write {pattern}: {folder} is not a folder", code="argument")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -61,8 +61,12 @@ class Gateway:
             self._archive.rotate_due()
 
     def close(self, timeout: float) -> bool:
-        if self._archive is not None:
-            self._archive.close()
+        try:
+            if self._archive is not None:
+                self._archive.close()
+        except (TracezipError, OSError) as problem:
+            _log.error("an archive cannot be ended: %s", problem)
+            return False
         return True
 
     def _deliver(self, message: bytes) -> Delivered:
@@ -141,17 +145,19 @@ class Archive:
         """All that wait: if one of them cannot be written, it is not known of any whether it is on disk."""
         with self._lock:
             entries, self._waiting = self._waiting, []
-        problem = None
+        problem: str | None = "an error in the relay; its log says more"
         started = time.perf_counter()
         try:
             for entry in entries:
                 self._archives.write(entry.message, service_of(entry.message))
             self._archives.flush()
+            problem = None
         except (TracezipError, OSError) as error:
             problem = str(error)
-        self._stats.observe("compress", time.perf_counter() - started)
-        for entry in entries:
-            entry.problem, entry.is_done = problem, True
+        finally:
+            for entry in entries:
+                entry.problem, entry.is_done = problem, True
+            self._stats.observe("compress", time.perf_counter() - started)
 
 
 class _Entry:

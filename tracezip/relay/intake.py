@@ -88,7 +88,17 @@ class Intake:
         return await self.in_thread(lambda: self._export(body, media_type, encoding, share))
 
     async def in_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        """What the work returns. If the client goes away meanwhile, which gRPC tells, it ends with the work all the
+        same: until then the request has its share of memory.
+        """
+        future = self._threads.submit(work)
+        waiting = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            if not future.cancel():
+                await asyncio.wait([waiting])
+            raise
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
