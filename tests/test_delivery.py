@@ -353,6 +353,8 @@ def test_shutdown_while_a_request_hangs_loses_nothing(make: Make, receiver: Rece
     putting = [threading.Thread(target=lambda: answers.append(delivery.put(MESSAGES[0], 2, LONG))) for _ in range(3)]
     for thread in putting:
         thread.start()
+    with delivery._changed:  # or one of them comes when the delivery has ended
+        assert delivery._changed.wait_for(lambda: len(delivery._queue) == 3, LONG)
     assert receiver.asked.wait(LONG)
     began = time.monotonic()
     assert delivery.shutdown(SHORT)
