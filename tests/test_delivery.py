@@ -162,6 +162,18 @@ def test_a_message_that_breaks_the_link_each_time_does_not_stop_the_others(make:
     assert dropped(delivery) == {"error": 2}
 
 
+def test_a_message_in_the_spool_that_breaks_the_link_lets_the_others_go_first_and_is_not_lost(
+    make: Make, receiver: Receiver, spool: Spool
+) -> None:
+    for one in MESSAGES:
+        spool.append(one)
+    receiver.errors = [ZeroDivisionError()] * module.MAX_BROKEN_ATTEMPTS
+    delivery = make(spool)
+    assert delivery.flush(LONG)
+    assert receiver.arrived == [*MESSAGES[1:], MESSAGES[0]]
+    assert dropped(delivery) == {}
+
+
 def test_without_a_spool_put_gives_up_in_time(make: Make, receiver: Receiver) -> None:
     delivery = make()
     receiver.is_down = True

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Protocol
 
 from tracezip._backend import count_spans
@@ -30,6 +31,9 @@ _LOST = {
 """Reasons to lose a message that is not in the spool, and how they are told."""
 
 
+_BROKEN = f"{MAX_BROKEN_ATTEMPTS} attempts to send them ended in an unforeseen error, and they are not in a spool"
+
+
 class Deliverer(Protocol):
     """What a message is sent with: a Link, or anything that raises the same errors."""
 
@@ -41,6 +45,8 @@ class _State(enum.Enum):
     SENDING = enum.auto()
     SENT = enum.auto()
     LOST = enum.auto()
+    BROKEN = enum.auto()
+    """One unforeseen error after the other: others are sent before it is tried again, if it can be."""
 
 
 class _Item:
@@ -300,6 +306,11 @@ class Delivery:
             state = self._deliver(item.message, item.n_spans)
         finally:
             with self._changed:
+                if state is _State.BROKEN and not item.is_taken:
+                    self._lose(item, "error", _BROKEN)
+                    state = _State.LOST
+                elif state is _State.BROKEN:
+                    state = _State.WAITING  # in the spool, or on its way
                 item.state = state
                 if state is not _State.WAITING or item.is_taken:
                     self._remove(item)
@@ -322,8 +333,14 @@ class Delivery:
         elif entry.ticket in self._settled:
             self._spool.done(entry)
             self._settled.discard(entry.ticket)
-        elif self._deliver(entry.message, count_spans(entry.message, 0)) is not _State.WAITING:
-            self._spool.done(entry)
+        else:
+            state = self._deliver(entry.message, count_spans(entry.message, 0))
+            if state is _State.BROKEN:
+                with suppress(SpoolFull, OSError):  # then it stays where it is
+                    self._spool.append(entry.message)
+                    self._spool.done(entry)
+            elif state is not _State.WAITING:
+                self._spool.done(entry)
         with self._changed:
             self._notify()
 
@@ -340,7 +357,7 @@ class Delivery:
             self._complaints.complain("later", f"a batch could not be sent and is tried again: {error}")
             return _State.WAITING
         except Exception as error:
-            return self._after_surprise(error, n_spans)
+            return self._after_surprise(error)
         else:
             self._count_sent(answer, n_spans)
             state = _State.SENT
@@ -348,7 +365,7 @@ class Delivery:
         self._backoff.reset()
         return state
 
-    def _after_surprise(self, error: Exception, n_spans: int) -> _State:
+    def _after_surprise(self, error: Exception) -> _State:
         """No message may be the end of all that come after it."""
         self._n_broken += 1
         _log.error("an unforeseen error in sending a batch", exc_info=error)
@@ -356,8 +373,7 @@ class Delivery:
         if self._n_broken < MAX_BROKEN_ATTEMPTS:
             return _State.WAITING
         self._n_broken = 0
-        self._drop("error", n_spans, f"{MAX_BROKEN_ATTEMPTS} attempts to send them ended in {error!r}")
-        return _State.LOST
+        return _State.BROKEN
 
     def _count_sent(self, answer: Delivered, n_spans: int) -> None:
         n_rejected = min(answer.rejected_spans, n_spans)

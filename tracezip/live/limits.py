@@ -49,7 +49,8 @@ MAX_RETRY_AFTER_SECONDS = 600.0
 QUEUE_BYTES = 64 << 20
 """Of the messages that wait in memory."""
 MAX_BROKEN_ATTEMPTS = 5
-"""In a row to send the same message that end in an error which nobody foresaw, before it is dropped."""
+"""In a row to send the same message that end in an error which nobody foresaw, before others go first; without a spool
+it is dropped then."""
 COMPLAINT_SECONDS = 60.0
 """The same trouble is logged once in so long."""
 SPOOL_BYTES = 512 << 20
