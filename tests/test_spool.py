@@ -474,3 +474,13 @@ assert spool.n_messages == 3
 def test_a_full_disk_costs_only_what_did_not_fit(tmp_path: Path) -> None:
     run(tmp_path, FULL_DISK + KILL, n_messages=2, segment_bytes=1 << 20)
     assert drained(tmp_path) == [MESSAGES[0], MESSAGES[1], MESSAGES[3]]
+
+
+def test_what_comes_after_the_segment_was_removed_is_safe(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.append(MESSAGES[0])
+    (segment,) = tmp_path.rglob("*.tzip")
+    segment.unlink()
+    spool.append(MESSAGES[1])
+    spool.close()
+    assert drained(tmp_path) == MESSAGES[1:2]

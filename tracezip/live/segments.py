@@ -74,6 +74,11 @@ class Tail:
             segment.remove()
             raise
 
+    @property
+    def is_there(self) -> bool:
+        """Nobody has removed the file, as those do who tidy up temporary files."""
+        return os.fstat(self._file.fileno()).st_nlink > 0
+
     def append(self, message: bytes) -> None:
         self._writer.write(message)
         self._writer.flush()

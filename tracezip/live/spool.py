@@ -170,6 +170,8 @@ class Spool:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def _append(self, message: bytes) -> Ticket:
+        if self._tail is not None and not self._tail.is_there:
+            self._end_tail(sync=False)
         tail = self._tail or self._new_tail()
         segment = tail.segment
         try:
