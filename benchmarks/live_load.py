@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import astuple, dataclass, fields
 from itertools import cycle
 from pathlib import Path
@@ -32,13 +31,13 @@ from benchmarks.fresh import Message, base_of, grow
 from benchmarks.measure import NotExactError
 from benchmarks.report import RESULTS
 from benchmarks.report_tables import table
+from tests.chain import relay
 from tests.otel_collector import collector, to_file
 from tracezip.convert.spans import read_spans
 from tracezip.files import read_messages
 
 CSV = RESULTS / "live_load.csv"
 SECONDS, SPANS_PER_SECOND = 60, 10_000
-START_SECONDS = 30
 SAMPLE_SECONDS = 1.0
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -101,31 +100,6 @@ class Watch:
                 one.sample()
 
 
-def relay(stack: ExitStack, kind: str, port: int, *options: str) -> subprocess.Popen[bytes]:
-    """`tracezip relay agent` or `gateway`, when it listens."""
-    command = [sys.executable, "-m", "tracezip.cli.main", "relay", kind, "--listen", f"127.0.0.1:{port}", *options]
-    process = subprocess.Popen(command)
-    stack.callback(process.wait)
-    stack.callback(process.terminate)
-    end = time.monotonic() + START_SECONDS
-    while not listens(port):
-        if process.poll() is not None or time.monotonic() > end:
-            raise SystemExit(f"the {kind} does not listen on port {port}")
-        time.sleep(0.05)
-    return process
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def listens(port: int) -> bool:
-    with closing(socket.socket()) as caller:
-        return caller.connect_ex(("127.0.0.1", port)) == 0
-
-
 def send(url: str, base: list[Message], seconds: float) -> int:
     """Posts batches at the rate of SPANS_PER_SECOND; how many spans were acknowledged."""
     pool, begin = urllib3.PoolManager(retries=False), time.monotonic()
@@ -156,18 +130,20 @@ def measure(file: TraceFile, seconds: float) -> tuple[list[Hop], int]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         written = folder / "arrived.jsonl"
         real = stack.enter_context(collector(folder, to_file(written)))
-        gateway_port, agent_port = free_port(), free_port()
-        gateway = relay(stack, "gateway", gateway_port, "--to", real.http)
-        options = ("--to", f"http://127.0.0.1:{gateway_port}", "--no-grpc", "--spool", str(folder / "spool"))
-        agent = relay(stack, "agent", agent_port, *options)
-        watched = [Watched("agent", agent), Watched("gateway", gateway), Watched("Collector", real.process)]
+        gateway = stack.enter_context(relay(folder, "gateway", "--to", real.http))
+        options = ("--to", gateway.http, "--no-grpc", "--spool", str(folder / "spool"))
+        agent = stack.enter_context(relay(folder, "agent", *options))
+        hops = {"agent": agent.process, "gateway": gateway.process, "Collector": real.process}
+        watched = [Watched(name, process) for name, process in hops.items()]
         with Watch(watched):
-            n_spans = send(f"http://127.0.0.1:{agent_port}", base, seconds)
-        hops = [one.hop(n_spans) for one in watched]
+            n_spans = send(agent.http, base, seconds)
+        measured = [one.hop(n_spans) for one in watched]
+        agent.drain()
+        gateway.drain()
         real.stop()
         if ids_in_file(written) != ids_in(grow(base, n_spans)):
             raise NotExactError("the Collector's file does not have every span that was sent, once")
-    return hops, n_spans
+    return measured, n_spans
 
 
 def main() -> None:

@@ -48,8 +48,10 @@ def running() -> Iterator[str]:
     """The URL of a sink that runs meanwhile."""
     command = [sys.executable, "-m", "benchmarks.sink"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"  # type: ignore[union-attr]  # PIPE
-        process.stdin.close()  # type: ignore[union-attr]  # PIPE
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.stdin.close()
 
 
 def main() -> None:

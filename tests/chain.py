@@ -39,8 +39,9 @@ def relay(folder: Path, kind: str, *options: str) -> Iterator[Relay]:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         text = wait_for(log, r"listening on .*\n", process)
-        http, grpc = re.search(r"listening on (http://[^ ,]+)(?: and (grpc://[^ ,]+))?", text).groups()  # type: ignore[union-attr]
-        yield Relay(process, http, (grpc or "").replace("grpc://", "http://"), log)
+        found = re.search(r"listening on (http://[^ ,]+)(?: and (grpc://[^ ,]+))?", text)
+        assert found, text
+        yield Relay(process, found[1], (found[2] or "").replace("grpc://", "http://"), log)
     finally:
         stop(process)
 

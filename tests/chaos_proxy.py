@@ -14,23 +14,14 @@ TIMEOUT_SECONDS = 10
 TROUBLES = ("request lost", "answer lost", "repeated", "late")
 
 
-class ChaosProxy(ThreadingHTTPServer):
-    """Passes POSTs on to 127.0.0.1:`backend_port`; `trouble` is how often it does not simply do so, 0 to 1."""
+class LocalServer(ThreadingHTTPServer):
+    """Serves in threads of its own until `end`."""
 
     daemon_threads = True
 
-    def __init__(self, backend_port: int, *, seed: int, trouble: float) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.backend_port = backend_port
-        self.trouble = trouble
-        self.is_away = False
-        """While it is, every connection ends without an answer."""
-        self.n_of: Counter[str] = Counter()
-        """How often each trouble came."""
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
         self.lock = threading.Lock()
-        self._random = random.Random(seed)
-        self._kinds = cycle(TROUBLES)
-        self._old: list[tuple[str, dict[str, str], bytes]] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -40,6 +31,33 @@ class ChaosProxy(ThreadingHTTPServer):
     def end(self) -> None:
         self.shutdown()
         self.server_close()
+
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed in the middle of a request is no news here."""
+
+
+class QuietHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: thousands of requests are no news either."""
+
+
+class ChaosProxy(LocalServer):
+    """Passes POSTs on to 127.0.0.1:`backend_port`; `trouble` is how often it does not simply do so, 0 to 1."""
+
+    def __init__(self, backend_port: int, *, seed: int, trouble: float) -> None:
+        self.backend_port = backend_port
+        self.trouble = trouble
+        self.is_away = False
+        """While it is, every connection ends without an answer."""
+        self.n_of: Counter[str] = Counter()
+        """How often each trouble came."""
+        self._random = random.Random(seed)
+        self._kinds = cycle(TROUBLES)
+        self._old: list[tuple[str, dict[str, str], bytes]] = []
+        super().__init__(_Handler)
 
     def choose(self) -> str:
         with self.lock:
@@ -59,13 +77,8 @@ class ChaosProxy(ThreadingHTTPServer):
         with self.lock:
             return self._random.choice(self._old) if self._old else None
 
-    def handle_error(self, *_: object) -> None:
-        """A client that was killed in the middle of a request is no news here."""
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(QuietHandler):
     server: ChaosProxy
 
     def do_POST(self) -> None:
@@ -107,6 +120,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with suppress(OSError):
             self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: thousands of requests are no news either."""

@@ -86,7 +86,7 @@ def make(receiver: Receiver) -> Iterator[Make]:
 
     def make(spool: Spool | None = None, **options: object) -> Delivery:
         options.setdefault("backoff", NoPause())
-        made.append(Delivery(receiver, spool, **options))  # type: ignore[arg-type]
+        made.append(Delivery(receiver, spool, **options))  # type: ignore[arg-type]  # each test gives its own
         return made[-1]
 
     yield make
@@ -252,7 +252,7 @@ def test_a_message_that_comes_of_sending_another_does_not_wait_for_itself(make: 
         answers.append(delivery.put(MESSAGES[1], 2, LONG))
         return deliver(message, timeout)
 
-    receiver.deliver = traced  # type: ignore[method-assign]
+    receiver.deliver = traced  # type: ignore[method-assign]  # of this one only
     began = time.monotonic()
     assert delivery.put(MESSAGES[0], 2, LONG)
     assert time.monotonic() - began < LONG / 2

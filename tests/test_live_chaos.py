@@ -6,22 +6,22 @@ kind of it to come many times.
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from chaos_proxy import TROUBLES, ChaosProxy
+from chaos_proxy import TROUBLES, ChaosProxy, LocalServer, QuietHandler
+from trace_servers import free_port
 
 import tracezip
 from tracezip.convert.spans import read_spans
@@ -33,37 +33,20 @@ DRAIN_SECONDS = 90.0
 pytestmark = pytest.mark.slow
 
 
-class Backend(ThreadingHTTPServer):
+class Backend(LocalServer):
     """Takes OTLP/HTTP and keeps the ids of the spans; refuses for a moment now and then."""
 
-    daemon_threads = True
-
     def __init__(self, seed: int) -> None:
-        super().__init__(("127.0.0.1", 0), _BackendHandler)
         self.spans: Counter[str] = Counter()
-        self.lock = threading.Lock()
         self.random = random.Random(seed)
         self.refusals = 0.1
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def end(self) -> None:
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, *_: object) -> None:
-        """The gateway was killed in the middle of a request."""
+        super().__init__(_BackendHandler)
 
 
-class _BackendHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _BackendHandler(QuietHandler):
     server: Backend
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  (the name that http.server looks for)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         with self.server.lock:
             status = 503 if self.server.random.random() < self.server.refusals else 200
@@ -75,13 +58,8 @@ class _BackendHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
-
 
 def gunzipped(body: bytes, encoding: str | None) -> bytes:
-    import gzip
-
     return gzip.decompress(body) if encoding == "gzip" else body
 
 
@@ -120,13 +98,6 @@ def wait_for(holds: Callable[[], bool], seconds: float, what: str) -> None:
     while not holds():
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """Of a server that is started several times and must be found again."""
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def listens(port: int) -> bool:

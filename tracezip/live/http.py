@@ -26,7 +26,7 @@ _MAX_CONNECTIONS = 64
 _READ_BYTES = 1 << 14
 _GRPC_PORT = 4317
 _OBJECT = re.compile(r"^(?:<[^>]*>|HTTPS?Connection(?:Pool)?\([^)]*\)): ")
-"""An object as urllib3 writes it before a reason; since 2.7 or so without angle brackets."""
+"""An object as urllib3 writes it before a reason, in angle brackets or, as 2.8 does, without."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 

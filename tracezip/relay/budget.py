@@ -6,8 +6,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from tracezip.live.limits import BUSY_SECONDS
 from tracezip.relay.answers import RejectionError
-from tracezip.relay.limits import BUSY_SECONDS
 
 
 class Budget:

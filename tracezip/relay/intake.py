@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 from tracezip.live.errors import Delivered, Refused, TryLater
+from tracezip.live.limits import BUSY_SECONDS
 from tracezip.live.receiving import Answer
 from tracezip.live.stats import Stats
 from tracezip.relay import limits
@@ -67,7 +68,7 @@ class Intake:
     def admit(self) -> Iterator[Share]:
         """The memory that one request may use. Raises RejectionError if it has to come again."""
         if self.is_draining:
-            raise RejectionError(503, "the relay is shutting down", limits.BUSY_SECONDS)
+            raise RejectionError(503, "the relay is shutting down", BUSY_SECONDS)
         with self._budget.share() as share:
             self._idle.clear()
             try:

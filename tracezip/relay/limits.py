@@ -29,8 +29,6 @@ ACCEPT_SECONDS = 5.0
 FORWARD_SECONDS = 8.0
 """So long a gateway waits for its backend."""
 KEEP_ALIVE_SECONDS = 75.0
-BUSY_SECONDS = 1.0
-"""After which a client may come again when there is no room."""
 AWAY_SECONDS = 5.0
 """After which a client may come again when the archive or the backend behind the gateway fails."""
 DRAIN_SECONDS = 30.0
