@@ -74,13 +74,13 @@ class Page:
         """A real click on the middle of the first element that is seen there.
 
         It goes to what was drawn last, which on a busy machine may be older than what the scripts have made: two frames
-        later it is the same.
+        later it is the same. By then the element may be another one: rows are made anew when a list is scrolled.
         """
         x, y = self.do(
-            f"(async () => {{ const e = document.querySelector({json.dumps(selector)});"
-            "e.scrollIntoView({block: 'center'});"
+            f"(async () => {{ const find = () => document.querySelector({json.dumps(selector)});"
+            "find().scrollIntoView({block: 'center'});"
             "await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));"
-            "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            "const r = find().getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
