@@ -18,9 +18,10 @@ static u32 code_record_path(State *s, u32 kind, size_t row, u32 a, u32 b) {
 
 /* How many children a run has, at least one. */
 static u32 code_count(State *s, Coder *c, u32 family, u32 path, U32s *counts, size_t row, u32 any) {
-    u64 n = TZ_ENCODING ? counts->v[row] : 0;
+    u64 n = 0;
     if (any)
-        n = code_number(c, path_context(&s->x, AT_COUNT + (family == F_LINKS), family, path, 0, PAIR_CELLS), n - 1);
+        n = code_number(c, path_context(&s->x, AT_COUNT + (family == F_LINKS), family, path, 0, PAIR_CELLS),
+                        TZ_ENCODING ? counts->v[row] - 1 : 0);
     if (n >= TZ_MAX_ROWS)
         tz_fail(&s->t.env, TZ_CORRUPT, "envelope");
     n += any;
