@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 
+import tracezip
 from benchmarks import __main__ as program
 from benchmarks import ablation, child, edge, figures, fresh, growth, peak, peers, plots, report, single_traces, threads
 from benchmarks.ablations import ABLATIONS, Ablation
@@ -302,6 +303,15 @@ def test_each_idea_can_still_be_left_out(left_out: Ablation, tmp_path: Path) -> 
     assert path.read_text(encoding="utf-8") != before
     with pytest.raises(ValueError, match="0 times"):
         left_out.apply(tmp_path)
+
+
+def test_ids_cost_little_where_a_generator_foretells_them() -> None:
+    archive = child.ROOT / "tests/golden/good/ids_of_java.tzip"
+    found = child.run_module("benchmarks.id_costs", "--read", str(archive))
+    bytes_each = {(what, told): bits / 8 / n for what, told, n, bits in found}
+    assert bytes_each["span ids", "splitmix"] < 2 < 8 < bytes_each["states", "splitmix"]
+    n_spans = sum(record.count("span_id") for record in map(str, spans(tracezip.open(archive))))
+    assert sum(n for what, _, n, _ in found if what == "span ids") == n_spans
 
 
 def test_what_an_idea_saves_is_told_beside_what_all_of_them_cost() -> None:
