@@ -11,7 +11,7 @@ import click
 
 from tracezip.cli._client import client_of, client_options
 from tracezip.cli._filters import expression_of, filter_options
-from tracezip.cli._options import Command, names_of, new_session, talk_options
+from tracezip.cli._options import Command, dictionary_option, names_of, new_session, talk_options
 from tracezip.cli._selection import Selection, for_each_message
 from tracezip.cli._session import RefusalError, Session, explained, human_bytes, shown
 from tracezip.cli._units import period, size
@@ -61,8 +61,9 @@ def _sending_options(command: Command) -> Command:
 @_sending_options
 @client_options
 @filter_options
+@dictionary_option
 @talk_options
-def send(files: tuple[str, ...], head: int | None, whole: bool, quiet: bool, verbose: bool, **options: Any) -> None:
+def send(files: tuple[str, ...], head: int | None, whole: bool, **options: Any) -> None:
     """Send each FILE to a backend that takes OTLP/HTTP: a Collector, Jaeger, Tempo and most others.
 
     Messages go one after the other in the order of the FILEs, as they are: no time, no id, no attribute is changed.
@@ -74,7 +75,8 @@ def send(files: tuple[str, ...], head: int | None, whole: bool, quiet: bool, ver
 
     Exit status: 0 all spans were taken, 1 some were not or some FILE is bad (which is said on standard error), 2 usage.
     """
-    session = new_session(quiet, verbose, prints=False)
+    talk = {name: options.pop(name) for name in ("quiet", "verbose", "dictionary")}
+    session = new_session(**talk, prints=False)
     names = names_of(files)
     selection = Selection(expression_of(options), whole, head)
     replay = _replay(session, names, options.pop("speed"), options)
