@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import threading
 import zlib
 from collections.abc import Callable
@@ -153,12 +154,18 @@ def test_a_gateway_that_is_away_is_what_the_spool_is_for(tmp_path: Path, monkeyp
         assert end.messages == MESSAGES
 
 
-def test_a_backend_that_is_overloaded_for_a_while_gets_everything_once(tmp_path: Path) -> None:
+def test_a_backend_that_is_overloaded_for_a_while_gets_everything_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tracezip.relay")
     with backend() as end, gateway(end.url, tmp_path / "all.tzip") as middle, agent(middle.url) as begin:
         end.answers.extend([200, 503])
         assert [post(begin.url, each).status for each in MESSAGES[:3]] == [200] * 3
         assert (end.messages, end.n_requests) == (MESSAGES[:3], 4)
         assert metrics(middle.url)["tracezip_send_failures_total"] == 1
+    first, last = [record.message for record in caplog.records if record.name == "tracezip.relay"]
+    assert "cannot be passed on now" in first
+    assert last.startswith("messages are passed on again")
     assert read_archive(tmp_path / "all.tzip") == MESSAGES[:3]
 
 

@@ -15,6 +15,7 @@ from tracezip.live.archives import RotatingArchives
 from tracezip.live.complaints import Complaints
 from tracezip.live.errors import Delivered, Refused, TryLater, Unreachable
 from tracezip.live.otlp_http import OtlpSender
+from tracezip.live.outage import Outage
 from tracezip.live.receiving import Answer, Receiver
 from tracezip.live.stats import Stats
 from tracezip.relay import limits
@@ -38,6 +39,7 @@ class Gateway:
         self._receiver = Receiver(self._deliver)
         self._here = threading.local()
         self._complaints = Complaints(_log)
+        self._outage = Outage(_log, self._complaints)
 
     @property
     def n_streams(self) -> int:
@@ -74,9 +76,10 @@ class Gateway:
         n_spans = _backend.count_spans(message, 0)
         try:
             delivered = self._pass_on(message)
+            self._outage.is_over("messages are passed on again")
         except TryLater as error:
             self.stats.add(failures=1)
-            self._complaints.complain("later", f"a message cannot be passed on now, its sender keeps it: {error.why}")
+            self._outage.goes_on(f"a message cannot be passed on now, its sender keeps it: {error.why}")
             raise
         except Refused as error:
             self.stats.add(messages_in=1, spans_in=n_spans)
