@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import http.client
+import select
+import socket
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -170,6 +173,25 @@ def test_a_body_that_does_not_come_is_not_waited_for(begin: Running, monkeypatch
     assert answer.status == 408
     answer.read()
     connection.close()
+
+
+def test_a_head_that_drips_is_not_waited_for(end: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracezip.relay.limits.CHORE_SECONDS", 0.02)
+    monkeypatch.setattr("tracezip.relay.limits.HEAD_SECONDS", 0.2)
+    with agent(end.url) as relay:
+        kept = http.client.HTTPConnection(str(relay.address), timeout=20)
+        kept.request("GET", "/healthz")
+        assert kept.getresponse().read() == b"ok\n"
+        with socket.create_connection(relay.address, timeout=20) as slow, suppress(ConnectionError):
+            slow.sendall(b"POST /v1/traces HTTP/1.1\r\nX-Slow: ")
+            for _ in range(1000):
+                slow.sendall(b"a")
+                if select.select([slow], [], [], 0.02)[0]:
+                    break
+            assert slow.recv(1) == b""
+        kept.request("GET", "/healthz")  # one that has had a request may wait longer
+        assert kept.getresponse().read() == b"ok\n"
+        kept.close()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tracezip.relay import limits
 from tracezip.relay.answers import JSON, PROTOBUF, RejectionError, failure, whole_seconds
 from tracezip.relay.bodies import ENCODINGS
 from tracezip.relay.budget import Share
+from tracezip.relay.connections import Connections
 from tracezip.relay.intake import Intake
 from tracezip.relay.metrics import Metrics
 
@@ -36,6 +37,7 @@ class HttpServer:
         self._intake = intake
         self._takes_streams = takes_streams
         self._metrics = Metrics(intake.service)
+        self.connections = Connections()
         self.app = web.Application(middlewares=[self._guard])
         self.app.router.add_post(TRACES_PATH, self._export)
         self.app.router.add_get(HEALTH_PATH, self._health)
@@ -57,6 +59,10 @@ class HttpServer:
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Asks for the token, and gives each rejection the form that the client understands."""
+        with self.connections.request(request.protocol):
+            return await self._guarded(request, handler)
+
+    async def _guarded(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
             if request.path != HEALTH_PATH:
                 self._intake.check_token(request.headers.get("Authorization"))

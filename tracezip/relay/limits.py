@@ -22,6 +22,8 @@ STEP_BYTES = 1 << 20
 """A body is decompressed in steps of this size."""
 MAX_TOKEN_BYTES = 4096
 
+HEAD_SECONDS = 30.0
+"""The time in which the head of the first request of a connection must have come in."""
 BODY_SECONDS = 30.0
 """The time in which a request must have come in completely."""
 ACCEPT_SECONDS = 5.0
@@ -29,6 +31,7 @@ ACCEPT_SECONDS = 5.0
 FORWARD_SECONDS = 8.0
 """So long a gateway waits for its backend."""
 KEEP_ALIVE_SECONDS = 75.0
+"""So long a connection may be without a request."""
 AWAY_SECONDS = 5.0
 """After which a client may come again when the archive or the backend behind the gateway fails."""
 DRAIN_SECONDS = 30.0
@@ -36,6 +39,6 @@ DRAIN_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
 """So long connections may take to end after that."""
 CHORE_SECONDS = 5.0
-"""Between two looks for archives that are old and for streams that are idle."""
+"""Between two looks for archives that are old, and for streams and connections that are idle."""
 N_ARCHIVED = 4096
 """Messages that an archive has and the backend has not yet; of older ones it is forgotten."""

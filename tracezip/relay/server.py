@@ -71,7 +71,8 @@ class Server:
         self._service = service
         self._options = options
         self._intake = Intake(service, options.token)
-        self._runner = HttpServer(self._intake, takes_streams=options.takes_streams).runner()
+        http = HttpServer(self._intake, takes_streams=options.takes_streams)
+        self._runner, self._connections = http.runner(), http.connections
         self._rpc: RpcServer | None = None
         self._chores: asyncio.Task[None] | None = None
         self.http = options.http
@@ -141,6 +142,8 @@ class Server:
         while True:
             await asyncio.sleep(limits.CHORE_SECONDS)
             try:
+                if self._runner.server is not None:
+                    self._connections.end_late(self._runner.server.connections)
                 await self._intake.in_thread(self._service.do_chores)
             except (TracezipError, OSError) as problem:
                 _log.error("%s", problem)
