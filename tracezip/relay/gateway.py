@@ -123,6 +123,7 @@ class Archive:
         self._stats = stats
         self._lock = threading.Lock()  # of the list
         self._waiting: list[_Entry] = []
+        self._is_closed = False
         self._turn = threading.Lock()  # of the archives: nobody else ends one between a message and its flush
 
     def store(self, message: bytes) -> None:
@@ -131,7 +132,9 @@ class Archive:
         with self._lock:
             self._waiting.append(entry)
         with self._turn:
-            if not entry.is_done:
+            if not entry.is_done and self._is_closed:
+                entry.problem = "the relay is shutting down"
+            elif not entry.is_done:
                 self._write_all()
         if entry.problem is not None:
             raise TryLater(None, f"the archive cannot be written: {entry.problem}")
@@ -141,7 +144,9 @@ class Archive:
             self._archives.rotate_due()
 
     def close(self) -> None:
+        """Ends the archives. What a request that a drain left behind has is not written: it would begin new ones."""
         with self._turn:
+            self._is_closed = True
             self._archives.close()
 
     def _write_all(self) -> None:

@@ -36,8 +36,8 @@ AWAY_SECONDS = 5.0
 """After which a client may come again when the archive or the backend behind the gateway fails."""
 DRAIN_SECONDS = 30.0
 """The default of --drain-timeout."""
-CLOSE_SECONDS = 1.0
-"""So long connections may take to end after that."""
+CLOSE_SECONDS = 0.25
+"""So long of that each of the two steps may take that end connections."""
 CHORE_SECONDS = 5.0
 """Between two looks for archives that are old, and for streams and connections that are idle."""
 N_ARCHIVED = 4096

@@ -99,8 +99,9 @@ class Server:
         come again. False if something that was acknowledged is lost.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._options.drain_timeout
-        await self._intake.drain(self._options.drain_timeout)
+        seconds = max(self._options.drain_timeout - 2 * limits.CLOSE_SECONDS, 0.0)
+        deadline = loop.time() + seconds
+        await self._intake.drain(seconds)
         if self._chores is not None:
             self._chores.cancel()
             with suppress(asyncio.CancelledError):
@@ -111,9 +112,10 @@ class Server:
             await self._stop()
 
     async def _stop(self) -> None:
-        if self._rpc is not None:
-            await self._rpc.stop(limits.CLOSE_SECONDS)
-        await self._runner.cleanup()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._runner.cleanup())
+            if self._rpc is not None:
+                both.create_task(self._rpc.stop(limits.CLOSE_SECONDS))
         self._intake.close()
 
     async def _start_http(self) -> None:
