@@ -18,6 +18,7 @@ import tracezip
 from benchmarks.data import SAMPLES, read_file
 from tracezip.convert.otlp_json import to_json
 from tracezip.live.archives import RotatingArchives
+from tracezip.live.errors import TryLater
 from tracezip.live.http import HttpClient
 from tracezip.live.link import Link
 from tracezip.live.stats import Stats
@@ -248,6 +249,14 @@ def test_no_message_is_taken_if_an_error_comes_while_others_are_written(tmp_path
     for thread in threads:
         thread.join()
     assert sorted(problem.__name__ for problem in problems) == ["MemoryError", "TryLater"]
+
+
+def test_what_comes_behind_the_end_of_the_archives_begins_no_new_one(tmp_path: Path) -> None:
+    archive = Archive(RotatingArchives(tmp_path / "a.tzip"), Stats())
+    archive.close()
+    with pytest.raises(TryLater, match="shutting down"):
+        archive.store(MESSAGES[0])
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_archive_that_cannot_be_ended_is_said_and_not_raised(

@@ -18,6 +18,8 @@ JSON_EXPANSION = 10
 """The memory that JSON takes while it is parsed, in multiples of its text."""
 MAX_JSON_BYTES = 16 << 20
 """Of a JSON document; protobuf messages may be as large as tracezip/live/limits.py says."""
+STREAM_EXPANSION = 4
+"""The memory that the body of a request of a stream takes while it is decoded, in multiples of itself."""
 STEP_BYTES = 1 << 20
 """A body is decompressed in steps of this size."""
 MAX_TOKEN_BYTES = 4096
