@@ -67,6 +67,11 @@ class Session:
         label = styled(f"{self.program}:", sys.stderr.isatty(), fg="red", bold=True)
         click.echo(f"{label} {shown(filename)}: {explained(problem)}", err=True)
 
+    def warn(self, name: str, text: str) -> None:
+        """Something that is worth a line, and no error."""
+        if self.verbosity >= 0:
+            click.echo(f"{self.program}: {shown(name)}: {text}", err=True)
+
     def note(self, line: str) -> None:
         """A summary line, if this run gives any."""
         if self.summarises:

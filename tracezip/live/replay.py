@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tracezip._backend import count_spans
-from tracezip.errors import InputError
 from tracezip.live.cutting import halves
 from tracezip.live.errors import Delivered, Refused, SetupError, TryLater, Unreachable
-from tracezip.live.limits import MAX_OTLP_BYTES, MAX_PAUSE_SECONDS, REPLAY_PATIENCE_SECONDS
+from tracezip.live.limits import MAX_OTLP_BYTES, REPLAY_PATIENCE_SECONDS
+from tracezip.live.pacing import Pace
 from tracezip.live.retry import Backoff
 
 _MAX_REFUSALS = 3
@@ -36,39 +36,6 @@ class Report:
     """Of OTLP in them."""
     n_rejected: int = 0
     """Spans that the receiver does not want, and those of messages that it does not want."""
-
-
-class Pace:
-    """When a message is due: after the first one as long as between the ends of their last spans, divided by `speed`.
-
-    A message that is late already, or says no time, is due at once.
-    """
-
-    def __init__(self, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._speed = speed
-        self._clock = clock
-        self._first: tuple[int, float] | None = None
-
-    def seconds_until_due(self, message: bytes) -> float:
-        end_ns = last_end_ns(message)
-        if not end_ns:
-            return 0.0
-        if self._first is None:
-            self._first = end_ns, self._clock()
-        first_ns, began = self._first
-        seconds = began + (end_ns - first_ns) / 1e9 / self._speed - self._clock()
-        return min(max(seconds, 0.0), MAX_PAUSE_SECONDS)
-
-
-def last_end_ns(message: bytes) -> int:
-    """When the last span of a message ends; 0 if it does not say so."""
-    from tracezip.columns import parse_columns
-
-    try:
-        ends = parse_columns(message).end_time_unix_nano
-    except InputError:
-        return 0
-    return int(ends.max()) if len(ends) else 0
 
 
 class Replay:
