@@ -54,7 +54,7 @@ it is dropped then."""
 COMPLAINT_SECONDS = 60.0
 """The same trouble is logged once in so long."""
 SPOOL_BYTES = 512 << 20
-"""On disk, of one process."""
+"""On disk, of one process, and of all that are gone."""
 SEGMENT_BYTES = 4 << 20
 """A file of a spool is ended once it is so large."""
 MAX_OPEN_ARCHIVES = 64
