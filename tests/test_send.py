@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -333,6 +334,42 @@ def test_a_span_that_is_far_away_in_time_is_named(backend: Backend, tmp_path: Pa
     assert result.stderr.count("a.tzip: span 0") == 1
     assert "which ends at 2065-" in result.stderr
     assert len(backend.messages) == 5
+
+
+# --- several at a time ------------------------------------------------------------------------------------------------
+
+
+def test_as_many_requests_are_under_way_as_was_asked_for(tmp_path: Path) -> None:
+    barrier = threading.Barrier(3)
+
+    def answer(_: Request) -> Reply:
+        barrier.wait(20)  # until there are three
+        return Reply(200)
+
+    with serving(answer) as web:
+        messages = [message(number) for number in range(12)]
+        archive = written(tmp_path / "a.tzip", messages)
+        result = run(archive, "--to", web.url, "--parallel", "3", "-v")
+    assert result.exit_code == 0
+    assert "24 spans sent in 12 messages" in result.stderr
+    assert Counter(request.message for request in web.requests) == Counter(messages)
+
+
+def test_of_several_that_fail_one_is_the_error_and_what_arrived_is_counted(backend: Backend, tmp_path: Path) -> None:
+    backend.replies.extend([Reply(200), Reply(401), Reply(401), Reply(401)])
+    archive = written(tmp_path / "a.tzip", [message(number) for number in range(50)])
+    result = run(archive, "--to", backend.web.url, "--parallel", "3")
+    assert result.exit_code == 1
+    assert result.stderr.count("the rest was not sent") == 1
+    assert f"{2 * len(backend.messages)} spans sent in {len(backend.messages)} messages" in result.stderr
+    assert len(backend.web.requests) <= 10
+
+
+def test_an_error_of_the_last_message_is_told_too(backend: Backend, tmp_path: Path) -> None:
+    backend.replies.append(Reply(403))
+    result = run(written(tmp_path / "a.tzip", [message(1)]), "--to", backend.web.url, "--parallel", "2")
+    assert result.exit_code == 1
+    assert "answered 403" in result.stderr
 
 
 # --- to now -----------------------------------------------------------------------------------------------------------

@@ -28,6 +28,11 @@ _SPEED_HELP = (
     "1x: with the time that lay between the messages; 10x: ten times as fast; max, the default: as fast as the backend "
     "takes them."
 )
+_PARALLEL = click.IntRange(1, 64)
+_PARALLEL_HELP = (
+    "Have N requests under way at a time, to a backend that is far away: messages are sent in their order, but may "
+    "arrive in another. 1 by default."
+)
 _MAX_PAUSE_HELP = (
     "With --speed, wait no longer for a message, 1h by default: what lies farther away in time is sent at once, and "
     "the first of it is named."
@@ -53,6 +58,7 @@ def _sending_options(command: Command) -> Command:
     options = (
         click.option("--to", "url", metavar="URL", required=True, help="The backend, as http://collector:4318."),
         click.option("--speed", metavar="SPEED", default="max", callback=_speed, help=_SPEED_HELP),
+        click.option("--parallel", metavar="N", type=_PARALLEL, default=1, help=_PARALLEL_HELP),
         click.option("--max-pause", metavar="TIME", type=period, help=_MAX_PAUSE_HELP),
         click.option("--now", is_flag=True, help=_NOW_HELP),
         click.option("--no-gzip", is_flag=True, help="Send OTLP as it is, which takes less time and more network."),
@@ -110,8 +116,9 @@ def send(
         messages = _moved(messages, session, names, selection, speed)
     began = time.monotonic()
     try:
-        for message in messages:
-            replay.send(message)
+        with replay:
+            for message in messages:
+                replay.send(message)
     except (TracezipError, OSError) as problem:  # of sending: those of reading are named where they happen
         what = f"{explained(problem)}; the rest was not sent"
         session.error(_shown_names(names), RefusalError(what))
@@ -210,6 +217,7 @@ def _replay(session: Session, names: tuple[str, ...], pace: Pace | None, options
         sender,
         pace=pace,
         max_bytes=max_bytes,
+        parallel=options["parallel"],
         patience=options["retry_for"] or limits.REPLAY_PATIENCE_SECONDS,
         on_rejected=lambda why: session.error(_shown_names(names), RefusalError(f"spans were rejected: {why}")),
     )
