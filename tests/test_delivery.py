@@ -291,9 +291,9 @@ def test_it_is_said_once_when_the_receiver_is_back_and_how_many_batches_wait(
     assert all(delivery.put(one, 2, SHORT) for one in MESSAGES[:5])
     receiver.is_down = False
     assert delivery.flush(LONG)
-    said = [record for record in caplog.records if "answers again" in record.message]
+    said = [record for record in caplog.records if "is back" in record.message]
     assert [(record.levelname, record.message) for record in said] == [
-        ("INFO", "the receiver answers again, 4 batches wait to be sent, after 0 s")
+        ("INFO", "the receiver is back, after 0 s; 4 more batches wait to be sent")
     ]
 
 

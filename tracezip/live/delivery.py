@@ -363,7 +363,7 @@ class Delivery:
         self._n_broken = 0
         self._backoff.reset()
         n_others = self._n_waiting() - 1  # this one is still among them
-        self._outage.is_over(f"the receiver answers again, {max(n_others, 0)} batches wait to be sent")
+        self._outage.is_over("the receiver is back", f"; {max(n_others, 0)} more batches wait to be sent")
         return state
 
     def _after_surprise(self, error: Exception) -> _State:

@@ -39,12 +39,12 @@ class Outage:
         if self._complaints.complain(_REASON, text):
             self._is_told = True
 
-    def is_over(self, text: str) -> None:
-        """A message was answered; `text` says what that means, if anything was to be waited for."""
+    def is_over(self, text: str, more: str = "") -> None:
+        """A message was answered. What is said of that, if anything had to wait, stands around how long it did."""
         if self._since is None:
             return
         with self._lock:
             since, is_told = self._since, self._is_told
             self._since, self._is_told = None, False
         if since is not None and is_told:
-            self._logger.info("%s, after %.0f s", text, self._clock() - since)
+            self._logger.info("%s, after %.0f s%s", text, self._clock() - since, more)
