@@ -13,6 +13,7 @@ typedef struct {
 typedef struct {
     U32s skeletons, schemas, changed, shapes, paths, atoms; /* changed: schemas whose modes are told again */
     VEC(PlannedGenerator) generators;
+    u64 n_skipped; /* by these */
 } Plan;
 
 static u32 code_count_of(State *s, u32 which, size_t n) {
@@ -281,12 +282,32 @@ static void define_hole_atom(State *s, u32 *last, u32 v) {
     define_atom(s, cls, v);
 }
 
-static void code_words(State *s, u32 *words) {
-    for (u32 i = 0; i < MT_N; i += 2) {
-        u64 two = code_id(s, (u64)words[i] << 32 | words[i + 1]);
-        words[i] = (u32)(two >> 32);
-        words[i + 1] = (u32)two;
+/* The n bytes of a number. */
+static u64 code_bytes(State *s, u32 n, u64 v) {
+    u8 be[8];
+    v = __builtin_bswap64(v << (64 - 8 * n));
+    memcpy(be, &v, n);
+    stream_bytes(s, IDS, be, n);
+    v = 0;
+    memcpy(&v, be, n);
+    return __builtin_bswap64(v) >> (64 - 8 * n);
+}
+
+static void code_go(State *s, GeneratorState *g) {
+    Coder *c = &s->coders[TREE_SECTION];
+    if (!code_bit(c, context(&s->x, F_GENERATOR, 3, 0, BIT_CELLS), g->seed != 0)) {
+        g->seed = 0;
+        for (u32 i = 0; i < GO_N; i++)
+            g->words.go[i] = code_bytes(s, bytes_of_word(g->kind), g->words.go[i]);
+        return;
     }
+    g->seed = code_bytes(s, 4, g->seed);
+    if (!g->seed || g->seed > GO_SEED_MOST)
+        tz_fail(&s->t.env, TZ_CORRUPT, "tree");
+    g->skip = code_number(c, context(&s->x, F_GENERATOR, 4, 0, PAIR_CELLS), g->skip);
+    if (g->skip > TZ_MAX_SKIPPED - s->n_skipped)
+        tz_fail(&s->t.env, TZ_LIMIT, "tree");
+    s->n_skipped += g->skip;
 }
 
 static void code_generator_state(State *s, GeneratorState *g) {
@@ -306,7 +327,12 @@ static void code_generator_state(State *s, GeneratorState *g) {
             g->v8.s0 = code_id(s, g->v8.s0);
             g->v8.s1 = code_id(s, g->v8.s1);
             return;
-        case GENERATOR_MT19937: code_words(s, g->words); return;
+        case GENERATOR_MT19937:
+            for (u32 i = 0; i < MT_N; i++)
+                g->words.mt[i] = (u32)code_bytes(s, 4, g->words.mt[i]);
+            return;
+        case GENERATOR_GO_READ:
+        case GENERATOR_GO_INT63: code_go(s, g); return;
         default: tz_fail(&s->t.env, TZ_CORRUPT, "tree");
     }
 }

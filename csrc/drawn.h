@@ -10,20 +10,42 @@ typedef struct {
     u32 before, after; /* neighbours among those of the process, by last use: numbers + 1 */
     u64 seed, step;    /* SplitMix */
     V8 next;           /* V8: before the refill that comes next is made */
-    U32s values;       /* V8: from position 0 on; MT19937: words, untempered */
+    GoRand *go;        /* Go: before the batch that comes next is made */
+    U32s values;       /* V8, Go: from position 0 on; MT19937: words, untempered */
     u64 last;          /* the position that was told last */
     u64 extent;        /* values that were needed for what was told */
     u64 origin;        /* writer: position 0 among the finder's */
 } Generator;
 
+static void go_begin(Env *env, Generator *g, const GeneratorState *told) {
+    g->go = malloc(sizeof *g->go);
+    if (!g->go)
+        tz_fail(env, TZ_NO_MEMORY, "memory");
+    g->go->at = 0;
+    memcpy(g->go->y, told->words.go, sizeof g->go->y);
+    if (told->seed) {
+        go_seed(g->go, (u32)told->seed);
+        go_skip(g->go, told->skip * GO_BATCH);
+    }
+}
+
 static void generator_begin(Env *env, Generator *g, const GeneratorState *told) {
     *g = (Generator){.kind = told->kind, .seed = told->seed, .step = splitmix_step(told->thread), .next = told->v8};
+    if (is_go(g->kind))
+        go_begin(env, g, told);
     if (g->kind != GENERATOR_MT19937)
         return;
     VEC_RESERVE(env, g->values, MT_N);
-    memcpy(g->values.v, told->words, sizeof told->words);
+    memcpy(g->values.v, told->words.mt, sizeof told->words.mt);
     g->values.n = MT_N;
 }
+
+static void generator_free(Generator *g) {
+    free(g->go);
+    VEC_FREE(g->values);
+}
+
+static size_t generator_held(const Generator *g) { return VEC_HELD(g->values) + (g->go ? sizeof *g->go : 0); }
 
 static void mt_more(Generator *g) {
     const u32 *x = g->values.v + g->values.n - MT_N;
@@ -38,6 +60,9 @@ static void generator_make(Env *env, Generator *g, size_t n) {
     while (g->values.n < n) {
         if (g->kind == GENERATOR_MT19937) {
             mt_more(g);
+        } else if (is_go(g->kind)) {
+            go_values(g->go, bytes_of_word(g->kind), g->values.v + g->values.n);
+            g->values.n += bytes_of_word(g->kind);
         } else {
             v8_refill(&g->next, g->values.v + g->values.n);
             g->values.n += V8_REFILL;
@@ -53,10 +78,10 @@ static u64 generator_id(Env *env, Generator *g, u64 position) {
     const u32 *at = g->values.v + position;
     if (g->kind == GENERATOR_MT19937)
         return mt_temper(at[0]) | (u64)mt_temper(at[1]) << 32;
-    return v8_id(at, g->kind == GENERATOR_V8_WORDS ? V8_WORD : V8_DIGIT);
+    return v8_id(at, g->kind == GENERATOR_V8_DIGITS ? V8_DIGIT : V8_WORD);
 }
 
-/* Where the other half of a trace id stands: after its upper half, but for MT19937, which draws the lower one first. */
+/* Where the half of a trace id stands that is drawn second. */
 static inline u64 other_half(u32 kind, u64 position) {
     return position + (kind == GENERATOR_SPLITMIX ? 1 : values_of_id(kind));
 }

@@ -1,9 +1,10 @@
-/* Draws of a resource, for MT19937: of several blocks, in the order of their starts; and when to search among them. */
+/* Draws of a resource, for MT19937 and Go: of several blocks, in the order of their starts; and when to search among
+ * them. */
 #include "find_parts.h"
 
 enum {
     MOST_FAILED = 10, /* each search in vain doubles the blocks until the next one, */
-    MT_WAIT = 8       /* from so many on */
+    WAIT = 8          /* from so many on */
 };
 
 static int draw_before(const Draw *a, const Draw *b) {
@@ -30,16 +31,16 @@ static void draw_add(Env *env, Draws *d, u64 start, u64 id) {
     VEC_PUSH(env, *d, x);
 }
 
-/* From row `at` of the chain on, which is given back where it ends. A root draws its trace first, the lower half of it
- * before the upper one. */
+/* From row `at` of the chain on, which is given back where it ends. A root draws its trace first; traces of 64 bits may
+ * have its id. */
 static u32 take_draws(Finder *f, Env *env, const IdRows *r, Draws *d, u32 at, u32 most) {
     for (; at && d->n < most; at = f->next.v[at - 1]) {
-        u64 start = r->start[at - 1];
-        if (!r->parent[at - 1]) {
-            draw_add(env, d, start, r->lo[at - 1]);
-            draw_add(env, d, start, r->hi[at - 1]);
-        }
-        draw_add(env, d, start, r->id[at - 1]);
+        u64 start = r->start[at - 1], id = r->id[at - 1], hi = r->hi[at - 1], lo = r->lo[at - 1];
+        if (!r->parent[at - 1] && hi)
+            draw_add(env, d, start, hi);
+        if (!r->parent[at - 1] && lo != id)
+            draw_add(env, d, start, lo);
+        draw_add(env, d, start, id);
     }
     return at;
 }
@@ -49,77 +50,89 @@ static void drop_draws(Finder *f, Source *s) {
     f->n_sampling--;
 }
 
-static void mt_failed(Finder *f, Source *s) {
+static void search_failed(Finder *f, Source *s) {
     drop_draws(f, s);
-    s->mt_again = f->block + ((u64)MT_WAIT << s->mt_failed);
-    s->mt_failed += s->mt_failed < MOST_FAILED;
+    s->search_again = f->block + ((u64)WAIT << s->n_searches_failed);
+    s->n_searches_failed += s->n_searches_failed < MOST_FAILED;
 }
 
 /* The last draws that were made. */
 static Draws last_draws(const Draws *d, u32 n) { return (Draws){d->v + (d->n - n), n, 0}; }
 
-/* Is another search worth it, with more draws? */
-static int mt_search(Finder *f, Env *env, const IdRows *r, u32 resource) {
-    Source *s = &f->sources.v[resource];
-    Draws last = last_draws(&s->draws, s->mt_least);
-    i64 cost = COST_MT_DRAW * (i64)last.n;
-    if (f->streams.n >= FIND_STREAMS || f->credit.mt < cost)
-        return 0;
-    u32 result = find_mt(f, env, &last, resource);
+static u32 find_suspected(Finder *f, Env *env, const Draws *d, u32 kind, u32 resource) {
+    u32 result = kind == GENERATOR_MT19937 ? find_mt(f, env, d, resource) : find_go(f, env, d, kind, resource);
     if (f->halvings)
         mt_free(&f->mt);
-    if (result == MT_FOUND) {
-        s->mt_failed = 0;
+    go_free(&f->go);
+    return result;
+}
+
+/* Is another search worth it, with more draws? That for MT19937 is dear, and begins with few; that for Go takes all. */
+static int search(Finder *f, Env *env, const IdRows *r, u32 resource) {
+    Source *s = &f->sources.v[resource];
+    u32 n = s->suspected == GENERATOR_MT19937 ? s->least_draws : (u32)s->draws.n, most = most_draws(f);
+    Draws last = last_draws(&s->draws, n < most ? n : most);
+    i64 cost = COST_DRAW * (i64)last.n;
+    if (f->streams.n >= FIND_STREAMS || f->credit.searches < cost)
+        return 0;
+    u32 result = find_suspected(f, env, &last, s->suspected, resource);
+    if (result == SEARCH_FOUND) {
+        s->n_searches_failed = 0;
         drop_draws(f, s);
         explain(f, env, r, resource);
         return 0;
     }
-    f->credit.mt -= cost;
-    if (result == MT_HOPELESS || s->mt_least == mt_most(f)) {
-        mt_failed(f, s);
+    f->credit.searches -= cost;
+    if (result == SEARCH_HOPELESS || last.n == most) {
+        search_failed(f, s);
         return 0;
     }
-    s->mt_least = 2 * s->mt_least < mt_most(f) ? 2 * s->mt_least : mt_most(f);
+    n = s->suspected == GENERATOR_MT19937 ? 2 * n : n + n / 2;
+    s->least_draws = n < most ? n : most;
     return 1;
 }
 
+static u32 suspect(Finder *f, Env *env, const Draws *d) {
+    u32 kind = go_probe(f, env, d);
+    return kind ? kind : mt_probe(f, env, d) ? GENERATOR_MT19937 : 0;
+}
+
 /* Is a search worth it? */
-static int mt_worth(Finder *f, Env *env, Source *s) {
-    Draws last = last_draws(&s->draws, FIND_MT_LEAST);
-    if (f->credit.looks < COST_MT_PROBE + LOOKS_KEPT)
+static int search_is_worth(Finder *f, Env *env, Source *s) {
+    Draws last = last_draws(&s->draws, FIND_DRAWS_LEAST);
+    if (!pay(&f->credit.probes, COST_PROBE))
         return 0;
-    f->credit.looks -= COST_MT_PROBE;
     sort_draws(&s->draws);
-    s->mt_probed = (u8)mt_probe(f, env, &last);
-    if (!s->mt_probed)
-        mt_failed(f, s);
-    return s->mt_probed;
+    s->suspected = (u8)suspect(f, env, &last);
+    if (!s->suspected)
+        search_failed(f, s);
+    return s->suspected;
 }
 
 /* Is this source sampled? Draws of old blocks do not lead to those of this one, so a full sample begins anew. */
-static int mt_sampled(Finder *f, Source *s) {
-    if (!s->n || f->block < s->mt_again || (!s->draws.n && f->n_sampling >= mt_sampling(f)) ||
-        (!s->mt_probed && f->credit.looks < COST_MT_PROBE + LOOKS_KEPT))
+static int is_sampled(Finder *f, Source *s) {
+    if (!s->n || f->block < s->search_again || (!s->draws.n && f->n_sampling >= most_sampling(f)) ||
+        (!s->suspected && f->credit.probes < COST_PROBE))
         return 0;
     if (!s->draws.n) {
         f->n_sampling++;
-        s->mt_least = FIND_MT_LEAST;
-        s->mt_probed = 0;
-    } else if (s->draws.n >= mt_most(f)) {
+        s->least_draws = FIND_DRAWS_LEAST;
+        s->suspected = 0;
+    } else if (s->draws.n >= most_draws(f)) {
         s->draws.n = 0;
     }
     return 1;
 }
 
-void mt_look(Finder *f, Env *env, const IdRows *r, u32 resource) {
+void look_at_draws(Finder *f, Env *env, const IdRows *r, u32 resource) {
     Source *s = &f->sources.v[resource];
-    if (!mt_sampled(f, s))
+    if (!is_sampled(f, s))
         return;
-    u32 at = take_draws(f, env, r, &s->draws, s->first, s->mt_probed ? mt_most(f) : FIND_MT_LEAST);
-    if (s->draws.n < s->mt_least || (!s->mt_probed && !mt_worth(f, env, s)))
+    u32 at = take_draws(f, env, r, &s->draws, s->first, s->suspected ? most_draws(f) : FIND_DRAWS_LEAST);
+    if (s->draws.n < s->least_draws || (!s->suspected && !search_is_worth(f, env, s)))
         return;
-    take_draws(f, env, r, &s->draws, at, mt_most(f));
+    take_draws(f, env, r, &s->draws, at, most_draws(f));
     sort_draws(&s->draws);
-    while (s->draws.n >= s->mt_least && mt_search(f, env, r, resource))
+    while (s->draws.n >= s->least_draws && search(f, env, r, resource))
         ;
 }

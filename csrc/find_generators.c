@@ -14,7 +14,8 @@ void finder_init(Finder *f, u32 level, u32 halvings) {
     f->level = level;
     f->halvings = halvings;
     f->credit.looks = LOOKS_FIRST;
-    f->credit.mt = MT_MOST;
+    f->credit.probes = PROBES_FIRST;
+    f->credit.searches = SEARCHES_MOST;
     f->credit.values = VALUES_FIRST;
 }
 
@@ -23,6 +24,7 @@ void finder_free(Finder *f) {
         VEC_FREE(f->sources.v[i].draws);
     streams_free(f);
     mt_free(&f->mt);
+    go_free(&f->go);
     map_free(&f->of_range);
     map_free(&f->seen);
     VEC_FREE(f->threads);
@@ -40,7 +42,8 @@ void finder_free(Finder *f) {
 }
 
 size_t finder_held(const Finder *f) {
-    size_t n = streams_held(f) + mt_held(&f->mt) + VEC_HELD(f->of_range) + VEC_HELD(f->seen) + VEC_HELD(f->sources);
+    size_t n = streams_held(f) + mt_held(&f->mt) + go_held(&f->go) + VEC_HELD(f->of_range) + VEC_HELD(f->seen);
+    n += VEC_HELD(f->sources);
     for (size_t i = 0; i < f->sources.n; i++)
         n += VEC_HELD(f->sources.v[i].draws);
     n += VEC_HELD(f->threads) + VEC_HELD(f->touched) + VEC_HELD(f->next) + VEC_HELD(f->sample) + VEC_HELD(f->scratch);
@@ -157,7 +160,8 @@ static void earn(i64 *account, i64 more, i64 most) { *account = *account + more 
 
 static void earn_rows(Finder *f, i64 n) {
     earn(&f->credit.looks, n * (EARNED_LOOKS + (f->level < FIND_DIGITS_LEVEL ? 0 : EARNED_DIGITS)), LOOKS_MOST);
-    earn(&f->credit.mt, 0, MT_MOST);
+    earn(&f->credit.probes, n * EARNED_PROBES, PROBES_MOST);
+    earn(&f->credit.searches, 0, SEARCHES_MOST);
     earn(&f->credit.values, 0, VALUES_MOST);
 }
 
@@ -252,7 +256,16 @@ static void trace_ids(Finder *f, Env *env, const IdRows *r) {
     }
 }
 
+/* A generator that was found knows the ids around those that it was found with, and with each that is met more: so the
+ * last ones come first. */
+static void own_ids_again(Finder *f, Env *env, const IdRows *r) {
+    for (size_t row = r->n; row--;)
+        if (f->own.v[row].generator == NO_GENERATOR && r->id[row])
+            f->own.v[row] = find(f, env, r->id[row], r->resource[row]);
+}
+
 void finder_block(Finder *f, Env *env, const IdRows *r) {
+    u32 n_numbers = f->n_numbers;
     block_begin(f, env, r);
     if (knows_any(f))
         own_ids(f, env, r);
@@ -262,8 +275,10 @@ void finder_block(Finder *f, Env *env, const IdRows *r) {
         u32 resource = f->touched.v[i];
         if (f->block >= f->sources.v[resource].again)
             look(f, env, r, resource);
-        mt_look(f, env, r, resource);
+        look_at_draws(f, env, r, resource);
     }
+    if (f->n_numbers != n_numbers)
+        own_ids_again(f, env, r);
     if (knows_any(f)) {
         parent_ids(f, env, r);
         trace_ids(f, env, r);

@@ -7,8 +7,8 @@
  * does making values ahead. Whoever has no generators pays what the rows earn, at most.
  *
  * Memory: little before a generator is found. Then up to 6 MiB for the table while it grows, and 2 for its values; 7
- * for draws for MT19937 and 2 for its search; at most 8 while there are very many threads, 1 for all else: 26 MiB; and
- * 52 bytes for each row of the largest block. */
+ * for draws for MT19937 and Go, 2 for the search for the one and 1, during it, for that for the other; at most 8 while
+ * there are very many threads, 1 for all else: 27 MiB; and 52 bytes for each row of the largest block. */
 #ifndef TZ_FIND_GENERATORS_H
 #define TZ_FIND_GENERATORS_H
 
@@ -39,7 +39,7 @@ typedef struct {
     u8 met;     /* since threads were last forgotten */
 } Thread;
 
-/* V8 and MT19937: the ids of a stretch of values are in the table. */
+/* V8, MT19937 and Go: the ids of a stretch of values are in the table. */
 typedef struct {
     u8 kind, met; /* since the table was begun */
     u32 number, resource;
@@ -47,7 +47,9 @@ typedef struct {
     u32 ahead;         /* how many values are made at a time */
     u64 base;          /* position = base + place in the table */
     V8 low, high;      /* V8: before the first value and after the last one */
-    U32s values;       /* V8: whole refills, in the order in which they are handed out; MT19937: tempered */
+    u32 seed;          /* Go: or 0 if it was not found */
+    u64 drawn;         /* Go with a seed: words that the process drew before the first value */
+    U32s values; /* V8: whole refills, in the order in which they are handed out; MT19937: tempered; Go: batches */
 } Stream;
 
 typedef struct {
@@ -63,22 +65,27 @@ typedef VEC(Draw) Draws;
 
 /* What is known of a resource, which as a rule is a process. */
 typedef struct {
-    u32 first, last, n;      /* its rows in this block that no generator explains, + 1 */
-    u32 failed;              /* how often in a row nothing was found */
-    u64 again;               /* the block before which it is not looked at */
-    u32 own_steps;           /* its threads with a step of their own, + 1, */
-    u32 n_own_steps;         /* so many */
-    u32 mt_failed, mt_least; /* draws without which MT19937 is not tried (again) */
-    u64 mt_again;
-    u8 mt_probed; /* a search is worth it */
-    Draws draws;  /* for MT19937, of several blocks */
+    u32 first, last, n;                 /* its rows in this block that no generator explains, + 1 */
+    u32 failed;                         /* how often in a row nothing was found */
+    u64 again;                          /* the block before which it is not looked at */
+    u32 own_steps;                      /* its threads with a step of their own, + 1, */
+    u32 n_own_steps;                    /* so many */
+    Draws draws;                        /* for MT19937 and Go, of several blocks */
+    u32 n_searches_failed, least_draws; /* draws without which there is no search, or no other one */
+    u64 search_again;                   /* the block before which no draws are kept */
+    u8 suspected;                       /* the kind for which a search is worth it; or 0 */
 } Source;
 
-/* A word that one MT19937 drew: how far from another one. */
+/* What one generator drew: how far from another draw. */
 typedef struct {
-    u32 up; /* another word of its group, or itself */
+    u32 up; /* another one of its group, or itself */
     i64 off;
-} MtLink;
+} GroupLink;
+
+typedef struct {
+    VEC(GroupLink) links;
+    U32s size; /* of each group, by its root */
+} Groups;
 
 /* A word of which the top bit and the others may be known. */
 typedef struct {
@@ -88,15 +95,27 @@ typedef struct {
 
 /* What the search for MT19937 uses. */
 typedef struct {
-    U32s x, size; /* words, untempered; and of groups */
-    U64s filter;  /* a bit for some bits of each word */
-    Map place;    /* word -> its number + 1 */
-    VEC(MtLink) links;
+    U32s x;      /* words, untempered */
+    U64s filter; /* a bit for some bits of each word */
+    Map place;   /* word -> its number + 1 */
+    Groups groups;
     VEC(MtKnown) known;
     u32 near;  /* how many words apart a partner was last */
     u32 group; /* the one that is placed, */
     i64 low;   /* and its first word */
 } MtSearch;
+
+/* What the search for Go uses. Positions are bytes of the sequence, counted from the first draw of a group. */
+typedef struct {
+    u32 n_bytes;   /* of a word */
+    Bytes drawn;   /* the bytes of all draws, in their order */
+    U64s filter;   /* two bits for each word that begins there */
+    Groups groups; /* of draws */
+    i64 near;      /* how many draws too many, or missing, there were last between the first two words of three */
+    Bytes begins;  /* where in each draw the first of three words begins: a bit for each place */
+    U64s y;        /* words in a row, */
+    Bytes known;   /* which bytes of each are known: a bit for each */
+} GoSearch;
 
 typedef struct {
     u32 level;
@@ -104,31 +123,32 @@ typedef struct {
     u32 n_numbers; /* of generators, so far */
     u64 block;
     struct {
-        i64 looks, mt, values;
+        i64 looks, probes, searches, values;
     } credit;
     VEC(Thread) threads;
     Map of_range; /* usual step: a position's range -> thread + 1 */
     VEC(Stream) streams;
-    Slots table, other_table; /* the other one is there while it grows */
-    u32 n_entered;            /* ids in it */
-    u8 full;                  /* it must be begun anew */
-    u8 has_mt, has_v8;
+    Slots table, other_table;            /* the other one is there while it grows */
+    u32 n_entered;                       /* ids in it */
+    u8 full;                             /* it must be begun anew */
+    u8 has_upper_first, has_lower_first; /* streams, by the half of a trace id that they draw first */
     VEC(Source) sources;
     U32s touched;         /* sources with rows that nothing explains */
     U32s next;            /* the next such row of the same resource, + 1 */
-    u32 n_sampling;       /* sources with draws for MT19937 */
+    u32 n_sampling;       /* sources of which draws are kept */
     Draws sample;         /* of the rows of a source */
     Map seen;             /* for one search */
     U32s scratch;         /* for one stretch of values */
     VEC(V8Solver) digits; /* made when first needed: those for each place of a refill's end */
     MtSearch mt;
+    GoSearch go;
     U32s row_of_id, row_of_trace; /* a row with such an id or trace, + 1, by their last bits */
     FoundRows own, parent, trace; /* of each row of the block */
     size_t n_blank;               /* so many of each are as if nothing were known */
 } Finder;
 
-/* Level: 1 (fastest) to 9 (smallest); browsers are looked for from 5 on. Halvings: how often the table, and what is
- * kept for MT19937, is halved; with any, memory for searches is let go after each. */
+/* Level: 1 (fastest) to 9 (smallest); browsers are looked for from 5 on, and Go's seeds further back. Halvings: how
+ * often the table, and what is kept for MT19937, is halved; with any, memory for searches is let go after each. */
 void finder_init(Finder *f, u32 level, u32 halvings); /* of several threads one at a time */
 void finder_free(Finder *f);
 size_t finder_held(const Finder *f); /* the memory it holds, bytes */

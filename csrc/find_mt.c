@@ -2,6 +2,7 @@
  *
  * Word 2i is the lower half of draw i. Which words come 396 and 623 after another one is what is found; that makes
  * groups of words that know their distances from each other. Then what lies between them is deduced. */
+#include "find_groups.h"
 #include "find_parts.h"
 
 enum {
@@ -87,7 +88,7 @@ static u32 partners_of(Finder *f, u32 i, u32 *j) {
 /* Some words of the first draws. */
 int mt_probe(Finder *f, Env *env, const Draws *d) {
     u32 hits = 0, j = 0;
-    search_begin(f, env, d, FIND_MT_LEAST);
+    search_begin(f, env, d, FIND_DRAWS_LEAST);
     for (u32 i = 0; i < PROBED && hits < PROVEN; i++)
         hits += partners_of(f, WIDELY * i + 1, &j) > 0;
     return hits == PROVEN;
@@ -95,64 +96,18 @@ int mt_probe(Finder *f, Env *env, const Draws *d) {
 
 /* --- groups ------------------------------------------------------------------------------------------------------- */
 
-static u32 group_of(MtSearch *s, u32 i, i64 *off) {
-    MtLink *l = s->links.v;
-    i64 sum = 0, more;
-    u32 root = i;
-    for (; l[root].up != root; root = l[root].up)
-        sum += l[root].off;
-    *off = sum;
-    for (u32 next; l[i].up != i; i = next, sum = more) { /* the next time is shorter */
-        next = l[i].up;
-        more = sum - l[i].off;
-        l[i].up = root;
-        l[i].off = sum;
-    }
-    return root;
-}
-
-/* Word j comes `apart` after word i. What contradicts an earlier finding is passed over. */
-static void join(MtSearch *s, u32 i, u32 j, i64 apart) {
-    i64 of_i, of_j;
-    u32 a = group_of(s, i, &of_i), b = group_of(s, j, &of_j);
-    if (a != b)
-        s->links.v[b] = (MtLink){a, of_i + apart - of_j};
-}
-
 static void join_all(Finder *f, Env *env) {
     MtSearch *s = &f->mt;
-    VEC_RESIZE(env, s->links, s->x.n);
-    for (u32 i = 0; i < s->x.n; i++)
-        s->links.v[i] = (MtLink){i, 0};
+    groups_begin(env, &s->groups, (u32)s->x.n);
     for (u32 i = 0; i < s->x.n; i += 2)
-        join(s, i, i + 1, 1);
+        groups_join(&s->groups, i, i + 1, 1);
     for (u32 i = 0; i < s->x.n; i++) {
         u32 j = 0, k = partners_of(f, i, &j);
         if (k) {
-            join(s, i, j, STEP_M);
-            join(s, i, k, STEP_N);
+            groups_join(&s->groups, i, j, STEP_M);
+            groups_join(&s->groups, i, k, STEP_N);
         }
     }
-}
-
-/* The root of the group of most words (the first such one), and where these lie. */
-static u32 largest_group(Finder *f, Env *env, i64 *low, i64 *high) {
-    MtSearch *s = &f->mt;
-    i64 off;
-    u32 best = 0;
-    s->size.n = 0;
-    VEC_RESIZE(env, s->size, s->x.n);
-    for (u32 i = 0; i < s->x.n; i++)
-        s->size.v[group_of(s, i, &off)]++;
-    for (u32 i = 0; i < s->x.n; i++)
-        best = s->size.v[i] > s->size.v[best] ? i : best;
-    *low = *high = 0;
-    for (u32 i = 0; i < s->x.n; i++)
-        if (group_of(s, i, &off) == best) {
-            *low = off < *low ? off : *low;
-            *high = off > *high ? off : *high;
-        }
-    return best;
 }
 
 /* --- what lies between -------------------------------------------------------------------------------------------- */
@@ -168,7 +123,7 @@ static void recognise(Finder *f, u32 at) {
     u32 mate = i & 1 ? at - 1 : at + 1;
     if (!i || mate >= s->known.n || whole(&s->known.v[mate]))
         return;
-    join(s, s->group, i, at + s->low);
+    groups_join(&s->groups, s->group, i, at + s->low);
     s->known.v[mate] = (MtKnown){s->x.v[i ^ 1], 1, 1};
 }
 
@@ -220,7 +175,7 @@ static u32 place_group(MtSearch *s) {
     u32 placed = 0;
     i64 off;
     for (u32 i = 0; i < s->x.n; i++)
-        if (group_of(s, i, &off) == s->group && off >= s->low && off - s->low < (i64)s->known.n &&
+        if (group_of(&s->groups, i, &off) == s->group && off >= s->low && off - s->low < (i64)s->known.n &&
             !whole(&s->known.v[off - s->low])) {
             s->known.v[off - s->low] = (MtKnown){s->x.v[i], 1, 1};
             placed++;
@@ -230,11 +185,7 @@ static u32 place_group(MtSearch *s) {
 
 /* A group that stays small while there are many draws: too many others lie between them. */
 static int hopeless(MtSearch *s) {
-    u32 n = 0;
-    i64 off;
-    for (u32 i = 0; i < s->x.n; i++)
-        n += group_of(s, i, &off) == s->group;
-    return s->x.n >= 4 * FIND_MT_LEAST && n < s->x.n / 6;
+    return s->x.n >= 4 * FIND_DRAWS_LEAST && group_size(&s->groups, s->group) < s->x.n / 6;
 }
 
 /* Draws in the order of their starts, not necessarily of one process, nor all of them. */
@@ -243,30 +194,29 @@ u32 find_mt(Finder *f, Env *env, const Draws *d, u32 resource) {
     i64 high;
     search_begin(f, env, d, (u32)d->n);
     join_all(f, env);
-    s->group = largest_group(f, env, &s->low, &high);
+    s->group = groups_largest(env, &s->groups, &s->low, &high);
     if (high - s->low < MT_N || high - s->low >= (i64)s->x.n * MOST_SPREAD)
-        return hopeless(s) ? MT_HOPELESS : MT_NOT_FOUND;
+        return hopeless(s) ? SEARCH_HOPELESS : SEARCH_NOT_FOUND;
     s->known.n = 0;
     VEC_RESIZE(env, s->known, (size_t)(high - s->low) + 1);
     for (u32 round = 0; round < MOST_ROUNDS && place_group(s); round++)
         deduce_all(f);
     const MtKnown *run = last_run(s);
     if (!run)
-        return hopeless(s) ? MT_HOPELESS : MT_NOT_FOUND;
+        return hopeless(s) ? SEARCH_HOPELESS : SEARCH_NOT_FOUND;
     stream_add_mt(f, env, resource, run, (u32)(s->known.v + s->known.n - run - MT_N));
-    return MT_FOUND;
+    return SEARCH_FOUND;
 }
 
 void mt_free(MtSearch *s) {
     VEC_FREE(s->x);
-    VEC_FREE(s->size);
     VEC_FREE(s->filter);
-    VEC_FREE(s->links);
+    groups_free(&s->groups);
     VEC_FREE(s->known);
     map_free(&s->place);
 }
 
 size_t mt_held(const MtSearch *s) {
-    size_t n = VEC_HELD(s->x) + VEC_HELD(s->size) + VEC_HELD(s->filter) + VEC_HELD(s->links);
+    size_t n = VEC_HELD(s->x) + VEC_HELD(s->filter) + groups_held(&s->groups);
     return n + VEC_HELD(s->known) + VEC_HELD(s->place);
 }

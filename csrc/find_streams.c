@@ -1,4 +1,4 @@
-/* V8 and MT19937: values made ahead, and a table of the ids in them. */
+/* V8, MT19937 and Go: values made ahead, and a table of the ids in them. */
 #include "find_parts.h"
 
 enum {
@@ -12,7 +12,7 @@ enum {
 };
 
 /* Values made at a time: the first time, and at most. A web page's life is short. */
-enum { AHEAD_FIRST = 1024, AHEAD_MOST = 2048, AHEAD_DIGITS = 512 };
+enum { AHEAD_FIRST = 1024, AHEAD_MOST = 2048, AHEAD_DIGITS = 512, AHEAD_GO = 1792 };
 
 /* How much earlier than an id a reader's generator begins. */
 enum { ORIGIN_BACK = 1024 };
@@ -23,8 +23,13 @@ static u64 stream_id(const Stream *g, u32 place) {
     const u32 *v = g->values.v + (place - g->from);
     if (g->kind == GENERATOR_MT19937)
         return v[0] | (u64)v[1] << 32;
-    return v8_id(v, g->kind == GENERATOR_V8_WORDS ? V8_WORD : V8_DIGIT);
+    return v8_id(v, g->kind == GENERATOR_V8_DIGITS ? V8_DIGIT : V8_WORD);
 }
+
+/* Values between places at which ids may begin; and values that are made, and dropped, together. */
+static u32 places_apart(const Stream *g) { return g->kind == GENERATOR_GO_INT63 ? 2 : 1; }
+
+static u32 made_together(const Stream *g) { return is_go(g->kind) ? bytes_of_word(g->kind) : V8_REFILL; }
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
 
@@ -80,15 +85,18 @@ static void table_reserve(Finder *f, Env *env, u32 more) {
 /* The ids that begin at `n` values from this place on, some at a time. The first one of an id stays. */
 static void enter(Finder *f, u32 stream, u32 place, u32 n) {
     const Stream *g = &f->streams.v[stream];
+    u32 apart = places_apart(g), end = place + n;
     u64 id[BATCH], hash[BATCH];
-    for (u32 end = place + n; place < end;) {
-        u32 m = end - place < BATCH ? end - place : BATCH;
+    place += (place - g->from) % apart;
+    while (place < end) {
+        u32 m = (end - place + apart - 1) / apart;
+        m = m < BATCH ? m : BATCH;
         for (u32 i = 0; i < m; i++) {
-            id[i] = stream_id(g, place + i);
+            id[i] = stream_id(g, place + i * apart);
             hash[i] = hash_of(f, id[i]);
             __builtin_prefetch(&f->table.v[(u32)hash[i] & (f->table.n - 1)], 1);
         }
-        for (u32 i = 0; i < m; i++, place++) {
+        for (u32 i = 0; i < m; i++, place += apart) {
             u32 *at = table_at(f, id[i], hash[i]);
             if (!*at) {
                 *at = (stream + 1) << PLACE_BITS | place;
@@ -124,6 +132,12 @@ static void make_before(Finder *f, Env *env, u32 stream, u32 n) {
     enter(f, stream, g->from, n);
 }
 
+/* So many values, or as many as the process drew before those that are there, which is known with a seed. */
+static u32 values_left(const Stream *g, u32 n) {
+    u64 left = g->drawn / GO_BATCH * made_together(g);
+    return g->seed && left < n ? (u32)left : n;
+}
+
 /* --- look-up ------------------------------------------------------------------------------------------------------ */
 
 /* An id was met here: values are kept ready beyond it. */
@@ -136,11 +150,11 @@ static Found met(Finder *f, Env *env, u32 stream, u32 place) {
         g->highest = place;
     if (place + g->ahead / 2 > stream_to(g) && may_make(f, g, g->ahead)) {
         make_after(f, env, stream, g->ahead);
-        if (g->kind != GENERATOR_V8_DIGITS && g->ahead < AHEAD_MOST)
-            g->ahead *= 2;
+        if (g->ahead == AHEAD_FIRST)
+            g->ahead = AHEAD_MOST;
     }
-    if (place < g->from + g->ahead / 8 && may_make(f, g, g->ahead / 4))
-        make_before(f, env, stream, g->ahead / 4);
+    if (place < g->from + g->ahead / 8 && values_left(g, g->ahead / 4) && may_make(f, g, values_left(g, g->ahead / 4)))
+        make_before(f, env, stream, values_left(g, g->ahead / 4));
     return found;
 }
 
@@ -159,33 +173,41 @@ Found streams_find(Finder *f, Env *env, u64 id) {
 }
 
 /* Is `first` an id of a stream of this sort, and `second` the id drawn next? */
-static int trace_at(Finder *f, u64 first, u64 second, int is_mt, u32 *stream, u32 *place) {
+static int trace_at(Finder *f, u64 first, u64 second, int lower_first, u32 *stream, u32 *place) {
     if (!table_find(f, first, stream, place))
         return 0;
     const Stream *g = &f->streams.v[*stream];
     u32 next = *place + values_of_id(g->kind);
-    return (g->kind == GENERATOR_MT19937) == is_mt && next + values_of_id(g->kind) <= stream_to(g) &&
+    return lower_half_first(g->kind) == lower_first && next + values_of_id(g->kind) <= stream_to(g) &&
            stream_id(g, next) == second;
 }
 
-/* JavaScript draws the upper half first, Python the lower one. */
+/* JavaScript draws the upper half first, Python the lower one. Some have no upper half. */
 Found streams_find_trace(Finder *f, Env *env, u64 hi, u64 lo) {
     u32 stream, place;
-    if ((f->has_v8 && trace_at(f, hi, lo, 0, &stream, &place)) ||
-        (f->has_mt && trace_at(f, lo, hi, 1, &stream, &place)))
+    if (!hi)
+        return streams_find(f, env, lo);
+    if ((f->has_upper_first && trace_at(f, hi, lo, 0, &stream, &place)) ||
+        (f->has_lower_first && trace_at(f, lo, hi, 1, &stream, &place)))
         return met(f, env, stream, place);
     return NOTHING;
 }
 
 /* --- streams ------------------------------------------------------------------------------------------------------ */
 
+static void stream_has(Finder *f, const Stream *g) {
+    if (lower_half_first(g->kind))
+        f->has_lower_first = 1;
+    else
+        f->has_upper_first = 1;
+}
+
 static u32 stream_add(Finder *f, Env *env, u32 kind, u32 resource) {
     Stream g = {.kind = (u8)kind, .met = 1, .number = f->n_numbers++, .resource = resource};
     g.from = g.highest = PLACE_FIRST;
-    g.ahead = kind == GENERATOR_V8_DIGITS ? AHEAD_DIGITS : AHEAD_FIRST;
+    g.ahead = kind == GENERATOR_V8_DIGITS ? AHEAD_DIGITS : is_go(kind) ? AHEAD_GO : AHEAD_FIRST;
     VEC_PUSH(env, f->streams, g);
-    f->has_mt |= kind == GENERATOR_MT19937;
-    f->has_v8 |= kind != GENERATOR_MT19937;
+    stream_has(f, &g);
     return (u32)f->streams.n - 1;
 }
 
@@ -214,10 +236,38 @@ void stream_add_mt(Finder *f, Env *env, u32 resource, const MtKnown *words, u32 
     make_after(f, env, stream, more + g->ahead);
 }
 
+/* `before` more words before these and `after` more after them belong to what was looked at. */
+void stream_add_go(Finder *f, Env *env, u32 kind, u32 resource, const GoWords *words, u32 before, u32 after) {
+    u32 stream = stream_add(f, env, kind, resource);
+    Stream *g = &f->streams.v[stream];
+    GoRand state = {.at = 0};
+    memcpy(state.y, words->y, sizeof state.y);
+    g->seed = words->seed;
+    g->drawn = words->drawn;
+    before -= before % GO_BATCH;
+    if (g->seed) { /* whole batches before them */
+        before = g->drawn < before ? (u32)g->drawn : before;
+        before += (u32)(g->drawn - before) % GO_BATCH;
+        g->drawn -= before;
+    }
+    u32 n = (before + GO_N + after + g->ahead) / GO_BATCH * made_together(g);
+    if (!may_make(f, g, n))
+        return;
+    for (u32 i = 0; i < GO_N + before; i++)
+        go_back(&state);
+    VEC_RESIZE(env, g->values, n);
+    for (u32 i = 0; i < n; i += made_together(g))
+        go_values(&state, bytes_of_word(kind), g->values.v + i);
+    table_reserve(f, env, n);
+    enter(f, stream, g->from, n - 1);
+}
+
 /* Drops the values well before the furthest that was met. */
 static void stream_begin_anew(Stream *g) {
-    u32 drop = g->highest > g->from + g->ahead ? (g->highest - g->ahead - g->from) / V8_REFILL * V8_REFILL : 0;
-    if (g->kind != GENERATOR_MT19937)
+    u32 drop = g->highest > g->from + g->ahead ? g->highest - g->ahead - g->from : 0;
+    drop = drop / made_together(g) * made_together(g);
+    g->drawn += drop / made_together(g) * GO_BATCH;
+    if (g->kind == GENERATOR_V8_WORDS || g->kind == GENERATOR_V8_DIGITS)
         for (u32 i = 0; i < drop; i++)
             v8_step(&g->low);
     g->values.n -= drop;
@@ -237,7 +287,7 @@ static int keeps(const Finder *f, const Stream *g) {
 static void table_begin_anew(Finder *f) {
     size_t n = 0;
     memset(f->table.v, 0, f->table.n * sizeof *f->table.v);
-    f->n_entered = f->full = f->has_mt = f->has_v8 = 0;
+    f->n_entered = f->full = f->has_upper_first = f->has_lower_first = 0;
     for (size_t i = 0; i < f->streams.n; i++) {
         Stream *g = &f->streams.v[i], s = *g;
         if (!keeps(f, g)) {
@@ -247,8 +297,7 @@ static void table_begin_anew(Finder *f) {
         stream_begin_anew(&s);
         f->streams.v[i].values = f->streams.v[n].values;
         f->streams.v[n] = s;
-        f->has_mt |= s.kind == GENERATOR_MT19937;
-        f->has_v8 |= s.kind != GENERATOR_MT19937;
+        stream_has(f, &s);
         enter(f, (u32)n++, s.from, (u32)s.values.n - (values_of_id(s.kind) - 1));
     }
     f->streams.n = n;
@@ -281,13 +330,29 @@ const Stream *stream_of(const Finder *f, u32 generator) {
     return NULL;
 }
 
+/* A batch at this value or before it, and what is told of the generator there. */
+static u32 go_origin(const Stream *g, u32 back, GeneratorState *state) {
+    GoRand before;
+    u32 together = made_together(g), last = (u32)g->values.n / together - (GO_N + GO_BATCH) / GO_BATCH;
+    u32 batch = back / together < last ? back / together : last;
+    go_before_values(&before, bytes_of_word(g->kind), g->values.v + batch * together);
+    for (u32 i = 0; i < GO_N; i++)
+        state->words.go[i] = before.y[i] & go_mask(bytes_of_word(g->kind));
+    state->seed = g->seed;
+    state->skip = g->seed ? g->drawn / GO_BATCH + batch : 0;
+    return batch * together;
+}
+
 u64 stream_origin(const Stream *g, u64 position, GeneratorState *state) {
     u32 n = (u32)(position - g->base) - g->from, back = n > ORIGIN_BACK ? n - ORIGIN_BACK : 0;
     state->kind = g->kind;
-    if (g->kind == GENERATOR_MT19937) {
+    state->skip = 0;
+    if (is_go(g->kind)) {
+        back = go_origin(g, back, state);
+    } else if (g->kind == GENERATOR_MT19937) {
         back = back + MT_N > g->values.n ? (u32)g->values.n - MT_N : back;
         for (u32 i = 0; i < MT_N; i++)
-            state->words[i] = mt_untemper(g->values.v[back + i]);
+            state->words.mt[i] = mt_untemper(g->values.v[back + i]);
     } else {
         back = back / V8_REFILL * V8_REFILL;
         state->v8 = g->low;

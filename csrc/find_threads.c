@@ -207,6 +207,7 @@ const Thread *thread_of(const Finder *f, u32 generator) {
 u64 thread_origin(const Thread *t, u64 position, GeneratorState *state) {
     state->kind = GENERATOR_SPLITMIX;
     state->thread = t->thread;
+    state->skip = 0;
     state->seed = t->seed + position * t->step;
     return position;
 }

@@ -15,6 +15,7 @@
 #define TZ_MAX_PATHS         (1u << 24) /* paths of one restart group */
 #define TZ_MAX_GENERATORS    1023       /* generators of ids of one restart group */
 #define TZ_MAX_VALUES        (1u << 22) /* values of all of them that ids are made of */
+#define TZ_MAX_SKIPPED       (1u << 23) /* and batches that generators of Go skip, all of them together */
 #define TZ_MAX_GENERATED     (1u << 28) /* bytes that a block's records make */
 #define TZ_BUDGET_START      (1u << 21) /* what a reader lets a restart group ask for: at its beginning, */
 #define TZ_BUDGET_OF_BYTE    8          /* and for each byte of its messages */

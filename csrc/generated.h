@@ -49,8 +49,8 @@ static void origin_ids(State *s, Origin v, u32 n_ids, u64 *hi, u64 *lo) {
     if (n_ids == 1)
         return;
     second = generator_id(&s->t.env, g, other_half(g->kind, v.position));
-    *hi = g->kind == GENERATOR_MT19937 ? second : first;
-    *lo = g->kind == GENERATOR_MT19937 ? first : second;
+    *hi = lower_half_first(g->kind) ? second : first;
+    *lo = lower_half_first(g->kind) ? first : second;
 }
 
 static Cell *from_context(State *s, u32 role, u32 path) {

@@ -46,7 +46,11 @@ typedef struct {
 } IdDesk;
 
 /* So many ids must come from a generator before it is worth what its definition costs. */
-static u32 uses_worth(u32 kind) { return kind == GENERATOR_MT19937 ? 360 : kind == GENERATOR_SPLITMIX ? 2 : 3; }
+static u32 uses_worth(const GeneratorState *g) {
+    if (g->kind == GENERATOR_SPLITMIX)
+        return 2;
+    return g->kind == GENERATOR_MT19937 ? 360 : is_go(g->kind) && !g->seed ? 640 : 3;
+}
 
 /* What is kept as long as a stream is bounded: larger names, and later ones, all count as one resource. */
 enum { MOST_RESOURCES = 4096, MOST_RESOURCE_BYTES = 4096, STRETCH = 16384 };
@@ -179,8 +183,11 @@ static void describe_used(State *s, IdDesk *d) {
 static void plan_generator(State *s, IdDesk *d, Plan *p, u32 use, u32 *process) {
     Candidate *c = &d->candidates.v[d->used.v[use]];
     PlannedGenerator g = {d->states.v[use], p->generators.n && *process == c->process};
-    if (c->uses < uses_worth(g.state.kind))
+    if (s->n_skipped + p->n_skipped + g.state.skip > TZ_MAX_SKIPPED)
+        g.state.seed = g.state.skip = 0;
+    if (c->uses < uses_worth(&g.state))
         return;
+    p->n_skipped += g.state.skip;
     *process = c->process;
     VEC_PUSH(&s->t.env, p->generators, g);
     c->number = (u32)(s->generators.n + p->generators.n);
@@ -246,6 +253,7 @@ static void find_stretch(State *s, IdDesk *d, size_t first, size_t n) {
 static void plan_ids(State *s, IdDesk *d, Plan *p) {
     size_t n = s->b.span_id.n;
     s->own_from.n = s->parent_from.n = s->trace_from.n = d->used.n = p->generators.n = 0;
+    p->n_skipped = 0;
     d->own.n = d->parent.n = d->trace.n = d->n_described = 0;
     number_resources(s, d);
     size_t stretch = STRETCH >> d->finder.halvings;

@@ -114,6 +114,7 @@ typedef struct {
     VEC(Generator) generators;
     VEC(Process) processes;
     u64 n_values;      /* of all generators that were needed */
+    u64 n_skipped;     /* by all generators of Go together, batches */
     u32 resource_path; /* of the resource spans around */
     Origins own_from;  /* writer: where the ids of the block's spans come from; of all spans, or of none */
     Origins parent_from, trace_from;

@@ -7,7 +7,7 @@
 
 static void generators_clear(State *s) {
     for (size_t i = 0; i < s->generators.n; i++)
-        VEC_FREE(s->generators.v[i].values);
+        generator_free(&s->generators.v[i]);
     s->generators.n = s->processes.n = 0;
 }
 
@@ -50,7 +50,7 @@ static void state_free(State *s) {
 static size_t generators_held(const State *s) {
     size_t n = VEC_HELD(s->generators) + VEC_HELD(s->processes);
     for (size_t i = 0; i < s->generators.n; i++)
-        n += VEC_HELD(s->generators.v[i].values);
+        n += generator_held(&s->generators.v[i]);
     return n;
 }
 
@@ -100,7 +100,7 @@ static void state_begin(State *s, const Preset *preset) {
     s->uuids.n = 0;
     index_clear(&s->uuid_index);
     generators_clear(s);
-    s->n_values = s->n_fields = s->field_bytes = s->resource_path = 0;
+    s->n_skipped = s->n_values = s->n_fields = s->field_bytes = s->resource_path = 0;
     s->last_trace = s->last_path = s->n_serials = s->n_slots = s->block = 0;
     s->budget = TZ_BUDGET_START;
     s->last_grain[0] = s->last_grain[1] = 0;

@@ -11,6 +11,8 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from independent_decoder import go_cooked
+
 M64 = (1 << 64) - 1
 
 
@@ -86,6 +88,49 @@ def python_process(seed: object, foreign: float = 0.0) -> Process:
     return Process(lambda: generator.getrandbits(64), lambda: generator.getrandbits(32), foreign)
 
 
+class GoRand:
+    """A source of math/rand, as Go has it."""
+
+    def __init__(self, seed: int) -> None:
+        x = seed * pow(48271, 20, 2**31 - 1) % (2**31 - 1)
+        self.register = []
+        for cooked in go_cooked():
+            word = cooked
+            for shift in (40, 20, 0):
+                x = x * 48271 % (2**31 - 1)
+                word ^= x << shift & M64
+            self.register.append(word)
+        self.tap, self.feed = 0, 607 - 273
+        self.left = b""
+
+    def int63(self) -> int:
+        self.tap, self.feed = (self.tap - 1) % 607, (self.feed - 1) % 607
+        self.register[self.feed] = self.register[self.feed] + self.register[self.tap] & M64
+        return self.register[self.feed] & M64 >> 1
+
+    def read(self, n: int = 8) -> bytes:
+        """Seven bytes of each number; what is left of one is kept for the next time."""
+        while len(self.left) < n:
+            self.left += (self.int63() & (1 << 56) - 1).to_bytes(7, "little")
+        read, self.left = self.left[:n], self.left[n:]
+        return read
+
+
+def go_reader(seed: int, before: int = 0, foreign: float = 0.0) -> Process:
+    """OpenTelemetry, in a process that has drawn ids before."""
+    source = GoRand(seed)
+    source.read(8 * before)
+    return Process(lambda: int.from_bytes(source.read(), "big"), source.read, foreign)
+
+
+def go_int63(seed: int, before: int = 0, foreign: float = 0.0) -> Process:
+    """Jaeger, Datadog, SignalFx."""
+    source = GoRand(seed)
+    for _ in range(before):
+        source.int63()
+    return Process(source.int63, source.int63, foreign)
+
+
 def no_generator(seed: object) -> Process:
     numbers = itertools.count()
     return Process(lambda: anything((seed, next(numbers))))
@@ -94,6 +139,7 @@ def no_generator(seed: object) -> Process:
 # --- spans -----------------------------------------------------------------------------------------------------------
 
 JAVA, JAVASCRIPT, PYTHON = ("hi", "lo", "id"), ("id", "hi", "lo"), ("lo", "hi", "id")
+GO = JAVA
 """The order in which a root's ids are drawn."""
 
 

@@ -5,11 +5,13 @@ messages of an archive, with the help of a dictionary if streams of it name one.
 ValueError that says what, and the offset of the frame at fault.
 """
 
+import struct
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path as FilePath
 
 import xxhash
@@ -453,8 +455,15 @@ class Coded:
 
 # --------------------------------------------------------------------------------------------------------- generators
 
-SPLITMIX, V8_WORDS, V8_DIGITS, MT19937 = range(4)
-HALF = {SPLITMIX: 1, V8_WORDS: 2, V8_DIGITS: 16, MT19937: 2}  # from an id of 64 bits to the next
+SPLITMIX, V8_WORDS, V8_DIGITS, MT19937, GO_READ, GO_INT63 = range(6)
+HALF = {
+    SPLITMIX: 1,
+    V8_WORDS: 2,
+    V8_DIGITS: 16,
+    MT19937: 2,
+    GO_READ: 2,
+    GO_INT63: 2,
+}  # from an id of 64 bits to the next
 
 
 def mix(z: int) -> int:
@@ -463,11 +472,39 @@ def mix(z: int) -> int:
     return z ^ z >> 33
 
 
+def go_register(seed: int, shift: int, cooked: Sequence[int]) -> list[int]:
+    """The words y(-607) to y(-1) that a seed makes."""
+    x = [seed]
+    for _ in range(3 * 606 + 23):
+        x.append(48271 * x[-1] % (2**31 - 1))
+    v = [(x[3 * i + 21] << 2 * shift ^ x[3 * i + 22] << shift ^ x[3 * i + 23] ^ cooked[i]) & MASK for i in range(607)]
+    return [v[(333 - k) % 607] for k in range(607)]
+
+
+@cache
+def go_cooked() -> list[int]:
+    """By Horner's rule on the bits of N: p becomes p * p, and p * p * x where the bit is 1."""
+    y, n = go_register(1, 10, [0] * 607), 7_800_000_000_000
+    for _ in range(607):
+        y.append(y[-607] + y[-273] & MASK)
+    p = [1]
+    for bit in bin(n)[2:]:
+        number = sum(c << 160 * i for i, c in enumerate(p)) ** 2 << 160 * int(bit)
+        p = [number >> 160 * i & MASK for i in range(2 * len(p))]
+        while len(p) > 607:
+            top = p.pop()
+            p[-607] += top  # x^m is x^(m - 607) + x^(m - 273)
+            p[-273] += top
+        p = [c & MASK for c in p]
+    far = [sum(c * y[k + j] for j, c in enumerate(p)) & MASK for k in range(607)]
+    return [far[(333 - n - i) % 607] for i in range(607)]
+
+
 @dataclass(eq=False)
 class Generator:
     kind: int
     process: int
-    told: list[int]  # thread and seed, s0 and s1, or 624 words
+    told: list[int]  # thread and seed, s0 and s1, 624 words, or the last 607 words of Go
     last: int = 0  # the position that was told last
     extent: int = 0
     values: list[int] = field(default_factory=list)  # of V8, as they are handed out
@@ -498,7 +535,27 @@ class Generator:
         y ^= y << 15 & 0xEFC60000
         return y ^ y >> 18
 
+    def go_on(self, n: int) -> list[int]:
+        """The next words of Go, so many."""
+        y = self.told
+        for i in range(n):
+            y.append(y[i] + y[i + 334] & MASK)
+        self.told = y[-607:]
+        return y[607:]
+
+    def go_value(self, p: int) -> int:
+        while p >= len(self.values):
+            words = self.go_on(4)
+            if self.kind == GO_READ:
+                made = b"".join((word & 2**56 - 1).to_bytes(7, "little") for word in words)
+            else:
+                made = b"".join((word & 2**63 - 1).to_bytes(8, "big") for word in words)
+            self.values += struct.unpack(f">{len(made) // 4}I", made)
+        return self.values[p]
+
     def id(self, p: int) -> int:
+        if self.kind in (GO_READ, GO_INT63):
+            return self.go_value(p) << 32 | self.go_value(p + 1)
         if self.kind == SPLITMIX:
             thread, seed = self.told
             return mix((seed + p * (0x9E3779B97F4A7C15 + 2 * thread)) & MASK)
@@ -510,7 +567,7 @@ class Generator:
 
     def trace_id(self, p: int) -> int:
         halves = self.id(p), self.id((p + HALF[self.kind]) & MASK)
-        upper, lower = reversed(halves) if self.kind == MT19937 else halves
+        upper, lower = reversed(halves) if self.kind in (MT19937, GO_INT63) else halves
         return upper << 64 | lower
 
 
@@ -695,7 +752,7 @@ class State:
         self.memories: dict[Name, Atom] = {}
         self.generators: list[Generator] = []
         self.processes: list[list[Generator]] = []  # the one that was not used for longest first
-        self.extents = 0
+        self.extents = self.skips = 0
         self.traces = [Trace(0, 0)]
         self.last_trace = self.traces[0]
         self.budget = 1 << 21
@@ -1013,8 +1070,8 @@ class Block:
         check(len(state.generators) < 1_023, 'limit "tree"')
         if not (state.generators and self.tree.bit(GENERATOR, 2)):
             state.processes.append([])
-        kind = self.tree.nibble(GENERATOR, 0, m=4)
-        check(kind <= 3, 'damaged "tree"')
+        kind, n_skipped = self.tree.nibble(GENERATOR, 0, m=4), 0
+        check(kind <= 5, 'damaged "tree"')
         if kind == SPLITMIX:
             thread = self.tree.number(GENERATOR, 1)
             check(thread < 1 << 32, 'damaged "tree"')
@@ -1022,11 +1079,29 @@ class Block:
         elif kind == MT19937:
             words = self.ids.take(4 * 624)
             told = [int.from_bytes(words[i : i + 4], "big") for i in range(0, 4 * 624, 4)]
+        elif kind in (GO_READ, GO_INT63):
+            told, n_skipped = self.go_state(7 if kind == GO_READ else 8)
         else:
             told = [self.id8(), self.id8()]
         generator = Generator(kind, len(state.processes) - 1, told)
+        while n_skipped:
+            some = min(n_skipped, 10_000)
+            generator.go_on(4 * some)
+            n_skipped -= some
         state.generators.append(generator)
         state.processes[-1].append(generator)
+
+    def go_state(self, n_bytes: int) -> tuple[list[int], int]:
+        """The 607 words before the first one, and how many fours of words are skipped."""
+        if not self.tree.bit(GENERATOR, 3):
+            words = self.ids.take(n_bytes * 607)
+            return [int.from_bytes(words[i : i + n_bytes], "big") for i in range(0, len(words), n_bytes)], 0
+        seed = int.from_bytes(self.ids.take(4), "big")
+        check(0 < seed <= 2**31 - 2, 'damaged "tree"')
+        skip = self.tree.number(GENERATOR, 4)
+        self.state.skips += skip
+        check(self.state.skips <= 1 << 23, 'limit "tree"')
+        return go_register(seed, 20, go_cooked()), skip
 
     # Generated ids
 

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,8 @@ import tracezip
 from tracezip import _native as native
 from tracezip import reference
 from tracezip.block import SECTIONS
-from tracezip.errors import TracezipError
+from tracezip.errors import FormatError, LimitError, TracezipError
+from tracezip.reference import define
 from tracezip.reference import ids as reference_ids
 
 PRESET = resources.files("tracezip").joinpath("_preset.txt").read_bytes().split(b"\n")[:-1]
@@ -281,6 +283,35 @@ def test_same_errors_for_damaged_generators(path: Path) -> None:
         assert one == two
         failed += isinstance(one, tuple) and isinstance(one[0], type)
     assert failed > 10
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        ({"skip": (1 << 23) + 1}, "limit"),
+        ({"skip": 1 << 62}, "limit"),
+        ({"skip": (1 << 64) - 1}, "limit"),
+        ({"seed": (1 << 31) - 1}, "damaged"),
+        ({"seed": (1 << 32) - 1}, "damaged"),
+    ],
+)
+def test_seeds_and_skips_of_go_are_checked(told: dict[str, int], error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    code_go = define._code_go
+    path = Path(__file__).parent / "golden" / "good" / "ids_of_go.tzip"
+    with tracezip.open(path) as file:
+        message = next(file)
+    with monkeypatch.context() as patch:
+        patch.setattr(define, "MAX_SKIPPED", 1 << 64)
+        patch.setattr(define, "GO_SEED_MOST", 1 << 32)
+        patch.setattr(define, "_code_go", lambda s, kind, given: code_go(s, kind, replace(given, **told)))
+        encoder = reference.Encoder(PRESET, 2, 3)
+        encoder.add(message, b"", 0, False)
+        sections = encoder.encode()
+    one, two = Twins().outcomes(sections, len(message))
+    assert one == two
+    assert isinstance(one, tuple)
+    assert one[0] is (LimitError if error == "limit" else FormatError)
+    assert "tree" in str(one[1])
 
 
 def test_a_trace_is_no_nearer_for_going_round_2_to_the_64th(monkeypatch: pytest.MonkeyPatch) -> None:

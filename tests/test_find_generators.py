@@ -6,11 +6,11 @@ The processes of id_makers.py draw as their SDKs do.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from backends import DATA, NO_DATA, recorded_messages
+from finders import MT19937, SPLITMIX, V8_DIGITS, V8_WORDS, Both, share
 from id_makers import (
     JAVA,
     JAVASCRIPT,
@@ -28,82 +28,8 @@ from id_makers import (
     spans,
 )
 
-from tracezip import _native
-from tracezip.reference.drawn import Generator, GeneratorState
 from tracezip.reference.find_generators import Finder
-
-SPLITMIX, V8_WORDS, V8_DIGITS, MT19937 = range(4)
-Found = tuple[int, int]
-
-
-# --- both finders, side by side ---------------------------------------------------------------------------------------
-
-
-class Told:
-    """What a reader is told of a generator: it must give the ids back."""
-
-    def __init__(self, origin: int, kind: int, parameters: tuple[int, ...]) -> None:
-        self.origin, self.kind = origin, kind
-        self.generator = Generator(GeneratorState.of(kind, parameters))
-
-    def id_at(self, position: int) -> int:
-        return self.generator.id_at(position - self.origin & M64)
-
-    def trace_at(self, position: int, hi: int) -> tuple[int, int]:
-        if self.kind == MT19937:
-            return self.id_at(position + 2), self.id_at(position)
-        if self.kind == SPLITMIX and not hi:
-            return 0, self.id_at(position)
-        return self.id_at(position), self.id_at(position + {SPLITMIX: 1, V8_WORDS: 2, V8_DIGITS: 16}[self.kind])
-
-
-class Both:
-    """The native finder and the reference: given the same blocks, they must find the same, and what is true."""
-
-    def __init__(self, level: int = 3, halvings: int = 0) -> None:
-        self.native, self.reference = _native.Finder(level, halvings), Finder(level, halvings)
-        self.told: dict[int, Told] = {}
-        self.own: list[Found | None] = []
-        self.parent: list[Found | None] = []
-        self.trace: list[Found | None] = []
-
-    def block(self, rows: Sequence[Row]) -> None:
-        columns = [[row[at] for row in rows] for at in (1, 2, 3, 4, 0, 5)]
-        own, parent, trace = found = self.native.block(*columns)
-        assert found == self.reference.block(*columns)
-        for row, of_own, of_parent, of_trace in zip(rows, own, parent, trace, strict=True):
-            self._check(of_own, lambda told, at, row=row: told.id_at(at) == row.id)
-            self._check(of_parent, lambda told, at, row=row: told.id_at(at) == row.parent)
-            self._check(of_trace, lambda told, at, row=row: told.trace_at(at, row.hi) == (row.hi, row.lo))
-        self.own += own
-        self.parent += parent
-        self.trace += trace
-
-    def _check(self, found: Found | None, holds: Callable[[Told, int], bool]) -> None:
-        if found is None:
-            return
-        generator, position = found
-        told = self.told.get(generator)
-        if told is None or (told.kind != SPLITMIX and position < told.origin):
-            given = self.native.origin(generator, position)
-            assert given == self.reference.origin(generator, position)
-            assert self.native.resource(generator) == self.reference.resource(generator)
-            told = self.told[generator] = Told(*given)
-        assert holds(told, position)
-
-    def blocks(self, rows: Sequence[Row], n: int = 1000) -> Both:
-        for at in range(0, len(rows), n):
-            self.block(rows[at : at + n])
-        return self
-
-    def kinds(self) -> list[int]:
-        """Of the generators that were found, in the order of their numbers."""
-        return [self.told[generator].kind for generator in sorted(self.told)]
-
-
-def share(found: Sequence[object]) -> float:
-    return sum(x is not None for x in found) / len(found)
-
+from tracezip.reference.find_parts import SEARCHES_MOST
 
 # --- what is found ---------------------------------------------------------------------------------------------------
 
@@ -214,7 +140,7 @@ def test_random_ids_are_left_alone_and_cost_what_their_rows_earn() -> None:
     assert not both.told
     assert both.own + both.parent + both.trace == [None] * (3 * len(rows))
     assert both.reference.credit.looks >= 0
-    assert both.reference.credit.mt == 4_000_000, "nothing was searched"
+    assert both.reference.credit.searches == SEARCHES_MOST, "nothing was searched"
 
 
 @pytest.mark.parametrize("number", [0, 1, M64, 0x0123456789ABCDEF])

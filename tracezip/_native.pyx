@@ -131,13 +131,16 @@ cdef extern from "state_counts.h" nogil:
 cdef extern from "find_generators.h" nogil:
     ctypedef struct CV8 "V8":
         uint64_t s0, s1
+    ctypedef union CWords:
+        uint32_t mt[624]
+        uint64_t go[607]
     ctypedef struct GeneratorState:
         uint8_t kind
         uint32_t thread
-        uint64_t seed
+        uint64_t seed, skip
         CV8 v8
-        uint32_t words[624]
-    enum: GENERATOR_SPLITMIX, GENERATOR_MT19937
+        CWords words
+    enum: GENERATOR_SPLITMIX, GENERATOR_MT19937, GENERATOR_GO_READ, GENERATOR_GO_INT63
     ctypedef struct CFound "Found":
         uint32_t generator
         uint64_t position
@@ -763,5 +766,7 @@ cdef class Finder:
         if state.kind == GENERATOR_SPLITMIX:
             return origin, state.kind, (state.seed, state.thread)
         if state.kind == GENERATOR_MT19937:
-            return origin, state.kind, tuple([state.words[i] for i in range(624)])
+            return origin, state.kind, tuple([state.words.mt[i] for i in range(624)])
+        if state.kind in (GENERATOR_GO_READ, GENERATOR_GO_INT63):
+            return origin, state.kind, (state.seed, state.skip, *[state.words.go[i] for i in range(607)])
         return origin, state.kind, (state.v8.s0, state.v8.s1)

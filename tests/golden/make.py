@@ -42,10 +42,14 @@ from archives import (  # noqa: E402
 )
 from full_trace import full_trace  # noqa: E402
 from id_makers import (  # noqa: E402
+    GO,
     JAVA,
     JAVASCRIPT,
+    GoRand,
     Row,
     browser_page,
+    go_int63,
+    go_reader,
     java_thread,
     merged,
     node_process,
@@ -267,6 +271,25 @@ def ids_of_python() -> Good:
     """Ids of a CPython process: once enough of them have come, the others are told by its MT19937."""
     process = python_process(1)
     rows = [Row(10 * i, process.draw(), 1, 0, 0, 0) for i in range(1_500)]
+    messages = [with_ids(rows[:1_000]), with_ids(rows[1_000:])]
+    return Good(messages, b"".join(chained(messages)))
+
+
+@into("good")
+def ids_of_go() -> Good:
+    """Ids of two Go processes, told by their seeds: bytes of Read, and numbers of Int63 with traces of 64 bits."""
+    read = spans(0, go_reader(1, 700), 900, GO, in_trace=9)
+    int63 = [row._replace(hi=0) for row in spans(1, go_int63(2), 900, ("lo", "id"))]
+    messages = [with_ids(read[:800]), with_ids(int63[:800]), with_ids(read[800:]), with_ids(int63[800:])]
+    return Good(messages, b"".join(chained(messages)))
+
+
+@into("good")
+def ids_of_go_without_a_seed() -> Good:
+    """Ids of a Go process that has drawn so many before that its words are told."""
+    source = GoRand(3)
+    source.register[5] ^= 1  # as far from every seed as if it had
+    rows = [Row(10 * i, source.int63(), 1, 0, 0, 0) for i in range(1_500)]
     messages = [with_ids(rows[:1_000]), with_ids(rows[1_000:])]
     return Good(messages, b"".join(chained(messages)))
 

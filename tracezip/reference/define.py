@@ -18,8 +18,9 @@ from tracezip.reference.contexts import (
     code_small,
 )
 from tracezip.reference.drawn import Generator, GeneratorKind, GeneratorState
-from tracezip.reference.format_limits import MAX_FIELDS, MAX_GENERATORS, MAX_PATHS, MAX_ROWS, MAX_SLOTS
+from tracezip.reference.format_limits import MAX_FIELDS, MAX_GENERATORS, MAX_PATHS, MAX_ROWS, MAX_SKIPPED, MAX_SLOTS
 from tracezip.reference.generators import MT_N
+from tracezip.reference.go_rand import GO_N, GO_SEED_MOST
 from tracezip.reference.skeleton import FIELDS, MAX_SKELETON_FIELDS
 from tracezip.reference.state import Recent, State, T
 from tracezip.reference.tables import (
@@ -357,7 +358,23 @@ def _code_generator_state(s: State, given: GeneratorState) -> GeneratorState:
     if kind == GeneratorKind.MT19937:
         words = given.words or (0,) * MT_N
         return GeneratorState(kind, words=tuple([_code_number(s, 4, word) for word in words]))
+    if kind in (GeneratorKind.GO_READ, GeneratorKind.GO_INT63):
+        return _code_go(s, GeneratorKind(kind), given)
     raise damaged_section("tree")
+
+
+def _code_go(s: State, kind: GeneratorKind, given: GeneratorState) -> GeneratorState:
+    if not s.bit(s.coders["tree"], given.seed != 0, F.GENERATOR, 3):
+        words = given.words or (0,) * GO_N
+        return GeneratorState(kind, words=tuple([_code_number(s, kind.n_bytes, word) for word in words]))
+    seed = _code_number(s, 4, given.seed)
+    if not 0 < seed <= GO_SEED_MOST:
+        raise damaged_section("tree")
+    skip = code_number(s.coders["tree"], s.contexts.get(PAIR, F.GENERATOR, 4), given.skip)
+    if s.n_skipped + skip > MAX_SKIPPED:
+        raise section_beyond_limits("tree")
+    s.n_skipped += skip
+    return GeneratorState(kind, seed=seed, skip=skip)
 
 
 def _code_number(s: State, n_bytes: int, number: int) -> int:

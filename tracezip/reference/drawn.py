@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tracezip.mix import mix
 from tracezip.reference.generators import GOLDEN, M64, MT_M, MT_N, REFILL, temper, twist, v8_step
+from tracezip.reference.go_rand import GO_BATCH, GO_N, go_forth, go_seeded, go_skip, go_values
 
 
 class GeneratorKind(IntEnum):
@@ -15,6 +16,22 @@ class GeneratorKind(IntEnum):
     V8_WORDS = 1
     V8_DIGITS = 2
     MT19937 = 3
+    GO_READ = 4
+    GO_INT63 = 5
+
+    @property
+    def is_go(self) -> bool:
+        return self >= GeneratorKind.GO_READ
+
+    @property
+    def n_bytes(self) -> int:
+        """Go: of a word; and values of a batch."""
+        return 7 if self is GeneratorKind.GO_READ else 8
+
+    @property
+    def lower_half_first(self) -> bool:
+        """Of a trace id."""
+        return self in (GeneratorKind.MT19937, GeneratorKind.GO_INT63)
 
 
 @dataclass(frozen=True)
@@ -25,11 +42,13 @@ class GeneratorState:
     thread: int = 0
     """SPLITMIX; 0 up to Java 16."""
     seed: int = 0
-    """SPLITMIX: of position 0."""
+    """SPLITMIX: of position 0. Go: of the process, or 0."""
+    skip: int = 0
+    """Go with a seed: batches of words before position 0."""
     v8: tuple[int, int] = (0, 0)
     """V8: before the refill that begins at position 0."""
     words: tuple[int, ...] = ()
-    """MT19937: the first 624, untempered."""
+    """MT19937: the first 624, untempered. Go without a seed: the 607 before position 0."""
 
     @staticmethod
     def of(kind: int, parameters: tuple[int, ...]) -> GeneratorState:
@@ -38,6 +57,8 @@ class GeneratorState:
             return GeneratorState(kind, seed=parameters[0], thread=parameters[1])
         if kind == GeneratorKind.MT19937:
             return GeneratorState(kind, words=parameters)
+        if kind in (GeneratorKind.GO_READ, GeneratorKind.GO_INT63):
+            return GeneratorState(kind, seed=parameters[0], skip=parameters[1], words=parameters[2:])
         return GeneratorState(kind, v8=(parameters[0], parameters[1]))
 
 
@@ -45,7 +66,7 @@ class Generator:
     """A generator that has been told, and how far it has come."""
 
     def __init__(self, state: GeneratorState) -> None:
-        self.kind = state.kind
+        self.kind = GeneratorKind(state.kind)
         self.process = 0
         """Its number, once it is defined."""
         self.last = 0
@@ -54,12 +75,16 @@ class Generator:
         """Values that were needed for what was told."""
         self._seed, self._step = state.seed, GOLDEN + 2 * state.thread & M64
         self._v8 = state.v8
-        self._values = list(state.words)
+        self._values = [] if self.kind.is_go else list(state.words)
+        self._go: list[int] = list(state.words)
+        """Go: the last words, from which the next ones follow."""
+        if self.kind.is_go and state.seed:
+            self._go = go_skip(go_seeded(state.seed), GO_BATCH * state.skip)
 
     @property
     def width(self) -> int:
         """Values of an id."""
-        return {GeneratorKind.SPLITMIX: 0, GeneratorKind.V8_DIGITS: 16}.get(GeneratorKind(self.kind), 2)
+        return {GeneratorKind.SPLITMIX: 0, GeneratorKind.V8_DIGITS: 16}.get(self.kind, 2)
 
     def id_at(self, position: int) -> int:
         if self.kind == GeneratorKind.SPLITMIX:
@@ -75,15 +100,22 @@ class Generator:
         """Upper and lower half."""
         first = self.id_at(position)
         second = self.id_at(position + (self.width or 1) & M64)
-        return (second, first) if self.kind == GeneratorKind.MT19937 else (first, second)
+        return (second, first) if self.kind.lower_half_first else (first, second)
 
     def _make(self, n: int) -> None:
         while len(self._values) < n:
             if self.kind == GeneratorKind.MT19937:
                 x = self._values
                 x.append(x[MT_M - MT_N] ^ twist(x[-MT_N], x[1 - MT_N]))
+            elif self.kind.is_go:
+                self._more_of_go()
             else:
                 self._refill()
+
+    def _more_of_go(self) -> None:
+        made = go_forth(self._go, GO_N + 1)
+        self._values += go_values(made, self.kind.n_bytes)
+        self._go = made[-GO_N:]
 
     def _refill(self) -> None:
         made = []

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracezip.reference import find_mt
 from tracezip.reference.find_digits import Digits
+from tracezip.reference.find_draws import DrawsOfSources
 from tracezip.reference.find_parts import (
     COST_LOOK,
     COST_LOOK_ROW,
-    COST_MT_DRAW,
-    COST_MT_PROBE,
     DIGITS_LEVEL,
     LEAST,
-    LOOKS_KEPT,
     MAX_SOURCES,
-    MAX_STREAMS,
-    MT_LEAST,
     SAMPLE,
     WINDOW,
     Credit,
@@ -41,8 +36,6 @@ _ROUNDS = 8
 """Looks at a resource in one block."""
 _MOST_FAILED = 10
 """Each look in vain doubles the blocks until the next one."""
-_MT_WAIT = 8
-"""The same for MT19937, from so many blocks on."""
 
 
 class Finder:
@@ -54,11 +47,12 @@ class Finder:
     def __init__(self, level: int, halvings: int = 0) -> None:
         self.level = level
         self.sizes = Sizes(halvings)
-        self.credit, self.n_block, self.n_sampling = Credit(), 0, 0
+        self.credit, self.n_block = Credit(), 0
         self.sources: list[Source] = []
-        numbers = Numbers()
+        self._numbers = numbers = Numbers()
         self.threads = Threads(self.credit, numbers, self.sources)
         self.streams = Streams(self.credit, numbers, self.sizes)
+        self.draws = DrawsOfSources(self.credit, self.streams, self.sources, level)
         self.words, self.digits = Words(self.streams), Digits(self.streams, self.sources)
         self.own: list[Found | None] = []
         self.parent: list[Found | None] = []
@@ -128,87 +122,6 @@ class Finder:
             s.failed = 0
             self._explain(rows, resource)
 
-    # --- MT19937: draws of several blocks -----------------------------------------------------------------------------
-
-    @staticmethod
-    def _take_draws(rows: IdRows, s: Source, at: int, most: int) -> int:
-        """From this one of the rows that nothing explains on; which is the first that is not taken.
-
-        A root draws its trace first, the lower half of it before the upper one.
-        """
-        while at < len(s.rows) and len(s.draws) < most:
-            row = s.rows[at]
-            ids = [rows.ids[row]] if rows.parents[row] else [rows.los[row], rows.his[row], rows.ids[row]]
-            for span_id in ids:
-                s.draws.append(Draw(rows.starts[row], len(s.draws), span_id))
-            at += 1
-        return at
-
-    def _drop_draws(self, s: Source) -> None:
-        s.draws = []
-        self.n_sampling -= 1
-
-    def _mt_failed(self, s: Source) -> None:
-        self._drop_draws(s)
-        s.mt_again = self.n_block + (_MT_WAIT << s.mt_failed)
-        s.mt_failed = min(s.mt_failed + 1, _MOST_FAILED)
-
-    def _mt_search(self, rows: IdRows, resource: int) -> bool:
-        """Is another search worth it, with more draws?"""
-        s = self.sources[resource]
-        cost = COST_MT_DRAW * s.mt_least
-        if len(self.streams.all) >= MAX_STREAMS or self.credit.mt < cost:
-            return False
-        result = find_mt.look(self.streams, s.draws[-s.mt_least :], resource)
-        if result is find_mt.Result.FOUND:
-            s.mt_failed = 0
-            self._drop_draws(s)
-            self._explain(rows, resource)
-            return False
-        self.credit.mt -= cost
-        if result is find_mt.Result.HOPELESS or s.mt_least == self.sizes.mt_most:
-            self._mt_failed(s)
-            return False
-        s.mt_least = min(2 * s.mt_least, self.sizes.mt_most)
-        return True
-
-    def _mt_worth(self, s: Source) -> bool:
-        """Is a search worth it?"""
-        if self.credit.looks < COST_MT_PROBE + LOOKS_KEPT:
-            return False
-        self.credit.looks -= COST_MT_PROBE
-        s.draws.sort()
-        s.mt_probed = find_mt.probe(s.draws[-MT_LEAST:])
-        if not s.mt_probed:
-            self._mt_failed(s)
-        return s.mt_probed
-
-    def _mt_sampled(self, s: Source) -> bool:
-        """Is this source sampled? Draws of old blocks do not lead to those of this one: a full sample begins anew."""
-        if not s.rows or self.n_block < s.mt_again or (not s.draws and self.n_sampling >= self.sizes.mt_sampling):
-            return False
-        if not s.mt_probed and self.credit.looks < COST_MT_PROBE + LOOKS_KEPT:
-            return False
-        if not s.draws:
-            self.n_sampling += 1
-            s.mt_least = MT_LEAST
-            s.mt_probed = False
-        elif len(s.draws) >= self.sizes.mt_most:
-            s.draws = []
-        return True
-
-    def _mt_look(self, rows: IdRows, resource: int) -> None:
-        s = self.sources[resource]
-        if not self._mt_sampled(s):
-            return
-        at = self._take_draws(rows, s, 0, self.sizes.mt_most if s.mt_probed else MT_LEAST)
-        if len(s.draws) < s.mt_least or (not s.mt_probed and not self._mt_worth(s)):
-            return
-        self._take_draws(rows, s, at, self.sizes.mt_most)
-        s.draws.sort()
-        while len(s.draws) >= s.mt_least and self._mt_search(rows, resource):
-            pass
-
     # --- a block ------------------------------------------------------------------------------------------------------
 
     def _begin(self, rows: IdRows) -> None:
@@ -217,6 +130,7 @@ class Finder:
         for source in self.sources:
             source.rows = []
         self.n_block += 1
+        self.draws.n_block = self.n_block
         self.credit.earn_rows(len(rows.ids), self.level)
         self.streams.forget()
         self.threads.forget()
@@ -253,17 +167,29 @@ class Finder:
                 self.trace[row] = self._find_trace(hi, lo, rows.resources[row])
             last[lo % _CACHED_ROWS] = row
 
+    def _own_ids_again(self, rows: IdRows) -> None:
+        """A generator that was found knows the ids around those that it was found with, and with each that is met more.
+
+        So the last ones come first.
+        """
+        for row in reversed(range(len(rows.ids))):
+            if self.own[row] is None and rows.ids[row]:
+                self.own[row] = self._find(rows.ids[row], rows.resources[row])
+
     def _knows_any(self) -> bool:
         return bool(self.threads.all or self.streams.all)
 
     def find(self, rows: IdRows) -> None:
-        n = len(rows.ids)
+        n, n_numbers = len(rows.ids), self._numbers.n
         self._begin(rows)
         self.own, self.parent, self.trace = [None] * n, [None] * n, [None] * n
         for resource in self._own_ids(rows):
             if self.n_block >= self.sources[resource].again:
                 self._look(rows, resource)
-            self._mt_look(rows, resource)
+            if self.draws.look(rows, resource):
+                self._explain(rows, resource)
+        if self._numbers.n != n_numbers:
+            self._own_ids_again(rows)
         if self._knows_any():
             self._parent_ids(rows)
             self._trace_ids(rows)

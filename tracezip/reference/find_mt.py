@@ -6,9 +6,8 @@ of words that know their distances from each other. Then what lies between them 
 
 from __future__ import annotations
 
-import enum
-
-from tracezip.reference.find_parts import MT_LEAST, Draw
+from tracezip.reference.find_groups import Groups
+from tracezip.reference.find_parts import DRAWS_LEAST, Draw, Result
 from tracezip.reference.find_streams import Streams
 from tracezip.reference.generators import M32, MT_M, MT_N, twist, untemper, untwist
 
@@ -17,13 +16,6 @@ _REACH, _AROUND, _SLACK, _WIDELY = 460, 12, 40, 16
 _PROBED, _PROVEN = 16, 2
 _MOST_SPREAD, _MOST_ROUNDS, _MOST_SWEEPS = 8, 4, 40
 _TOP, _LOW = 0x80000000, 0x7FFFFFFF
-
-
-class Result(enum.Enum):
-    FOUND = 0
-    NOT_FOUND = 1
-    HOPELESS = 2
-    """Nor worth another search with more draws."""
 
 
 class _Search:
@@ -73,48 +65,24 @@ class _Search:
 
     # --- groups -------------------------------------------------------------------------------------------------------
 
-    def group_of(self, i: int) -> tuple[int, int]:
-        """The root of a word's group, and how far from it the word is."""
-        way, off = [], 0
-        while self.up[i] != i:
-            way.append(i)
-            i = self.up[i]
-        for word in reversed(way):
-            off += self.off[word]
-            self.up[word], self.off[word] = i, off
-        return i, off
-
-    def join(self, i: int, j: int, apart: int) -> None:
-        """Word j comes `apart` after word i. What contradicts an earlier finding is passed over."""
-        (a, of_i), (b, of_j) = self.group_of(i), self.group_of(j)
-        if a != b:
-            self.up[b], self.off[b] = a, of_i + apart - of_j
-
     def join_all(self) -> None:
-        self.up, self.off = list(range(len(self.x))), [0] * len(self.x)
+        self.groups = Groups(len(self.x))
         for i in range(0, len(self.x), 2):
-            self.join(i, i + 1, 1)
+            self.groups.join(i, i + 1, 1)
         for i in range(len(self.x)):
             j, k = self.partners_of(i)
             if k:
-                self.join(i, j, _STEP_M)
-                self.join(i, k, _STEP_N)
+                self.groups.join(i, j, _STEP_M)
+                self.groups.join(i, k, _STEP_N)
 
     def largest_group(self) -> int:
         """Sets the group of most words, the first such one, and its first word; how many words it spans, less one."""
-        groups = [self.group_of(i) for i in range(len(self.x))]
-        size = [0] * len(self.x)
-        for root, _ in groups:
-            size[root] += 1
-        self.group = size.index(max(size))
-        offs = [off for root, off in groups if root == self.group]
-        self.low = min(offs)
-        return max(offs) - self.low
+        self.group, self.low, high = self.groups.largest()
+        return high - self.low
 
     def hopeless(self) -> bool:
         """A group that stays small while there are many draws: too many others lie between them."""
-        n = sum(self.group_of(i)[0] == self.group for i in range(len(self.x)))
-        return len(self.x) >= 4 * MT_LEAST and n < len(self.x) // 6
+        return len(self.x) >= 4 * DRAWS_LEAST and len(self.groups.members(self.group)) < len(self.x) // 6
 
     # --- what lies between --------------------------------------------------------------------------------------------
 
@@ -139,7 +107,7 @@ class _Search:
         mate = at - 1 if i & 1 else at + 1
         if not i or not 0 <= mate < len(self.known) or self._whole(mate):
             return
-        self.join(self.group, i, at + self.low)
+        self.groups.join(self.group, i, at + self.low)
         self._set(mate, self.x[i ^ 1])
 
     def _deduce(self, i: int) -> bool:
@@ -174,11 +142,10 @@ class _Search:
     def place_group(self) -> int:
         """Places the words of the group; how many are new."""
         placed = 0
-        for i, x in enumerate(self.x):
-            root, off = self.group_of(i)
+        for i, off in self.groups.members(self.group):
             at = off - self.low
-            if root == self.group and 0 <= at < len(self.known) and not self._whole(at):
-                self._set(at, x)
+            if 0 <= at < len(self.known) and not self._whole(at):
+                self._set(at, self.x[i])
                 placed += 1
         return placed
 
@@ -194,7 +161,7 @@ class _Search:
 
 def probe(draws: list[Draw]) -> bool:
     """Is a search worth it? Looks at some words of the first draws."""
-    s = _Search(draws[:MT_LEAST])
+    s = _Search(draws[:DRAWS_LEAST])
     hits = 0
     for i in range(_PROBED):
         hits += s.partners_of(_WIDELY * i + 1)[1] > 0

@@ -1,11 +1,14 @@
-"""V8 and MT19937: values made ahead, and a table of the ids in them. The twin of csrc/find_streams.c."""
+"""V8, MT19937 and Go: values made ahead, and a table of the ids in them. The twin of csrc/find_streams.c."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tracezip.reference.find_parts import (
     COST_VALUE,
+    GO_INT63,
+    GO_READ,
     MAX_STREAMS,
     MT19937,
     V8_DIGITS,
@@ -17,13 +20,34 @@ from tracezip.reference.find_parts import (
     Sizes,
 )
 from tracezip.reference.generators import M64, MT_M, MT_N, REFILL, temper, twist, untemper, untwist, v8_back, v8_step
+from tracezip.reference.go_rand import (
+    GO_BATCH,
+    GO_N,
+    go_back,
+    go_forth,
+    go_mask,
+    go_values,
+    go_words,
+)
 
 _PLACE_BITS = 22
 _PLACE_FIRST = 1 << 21
-_AHEAD_FIRST, _AHEAD_MOST, _AHEAD_DIGITS = 1024, 2048, 512
+_AHEAD_FIRST, _AHEAD_MOST, _AHEAD_DIGITS, _AHEAD_GO = 1024, 2048, 512, 1792
 _ORIGIN_BACK = 1024
+_GO_WHOLE = GO_N + 1
+"""The words of whole batches from which all others follow."""
 
 State = tuple[int, int]
+
+
+class GoWords(NamedTuple):
+    """GO_N words in a row, of which the first begins where a value does."""
+
+    y: list[int]
+    seed: int = 0
+    """The process's, or 0;"""
+    drawn: int = 0
+    """and how many words it drew before these."""
 
 
 @dataclass(eq=False)
@@ -41,6 +65,32 @@ class Stream:
     highest: int = _PLACE_FIRST
     base: int = 0
     values: list[int] = field(default_factory=list)
+    seed: int = 0
+    """Go: or 0 if it was not found."""
+    drawn: int = 0
+    """Go with a seed: words that the process drew before the first value."""
+
+    @property
+    def is_go(self) -> bool:
+        return self.kind in (GO_READ, GO_INT63)
+
+    @property
+    def n_bytes(self) -> int:
+        """Go: of a word; and values of a batch."""
+        return 7 if self.kind == GO_READ else 8
+
+    @property
+    def lower_half_first(self) -> bool:
+        return self.kind in (MT19937, GO_INT63)
+
+    @property
+    def made_together(self) -> int:
+        return self.n_bytes if self.is_go else REFILL
+
+    @property
+    def places_apart(self) -> int:
+        """Values between places at which ids may begin."""
+        return 2 if self.kind == GO_INT63 else 1
 
     @property
     def end(self) -> int:
@@ -54,7 +104,7 @@ class Stream:
         at = place - self.begin
         if self.kind == MT19937:
             return self.values[at] | self.values[at + 1] << 32
-        if self.kind == V8_WORDS:
+        if self.kind != V8_DIGITS:
             return self.values[at] << 32 | self.values[at + 1]
         span_id = 0
         for value in self.values[at : at + 16]:
@@ -89,18 +139,28 @@ def _mt_before(values: list[int], n: int) -> list[int]:
     return [temper(word) for word in x[:n]]
 
 
+def _go_after(g: Stream, n: int) -> tuple[int, ...]:
+    words = go_words(g.values[-_GO_WHOLE // GO_BATCH * g.n_bytes :], g.n_bytes)
+    return go_values(go_forth(words, n // g.n_bytes * GO_BATCH), g.n_bytes)
+
+
+def _go_before(g: Stream, n: int) -> tuple[int, ...]:
+    words = go_words(g.values[: _GO_WHOLE // GO_BATCH * g.n_bytes], g.n_bytes)
+    return go_values(go_back(words, n // g.n_bytes * GO_BATCH), g.n_bytes)
+
+
 class Streams:
     def __init__(self, credit: Credit, numbers: Numbers, sizes: Sizes) -> None:
         self.credit, self.numbers, self.sizes = credit, numbers, sizes
         self.all: list[Stream] = []
         self.table: dict[int, tuple[Stream, int]] = {}
-        self.full = self.has_mt = self.has_v8 = False
+        self.full = self.has_upper_first = self.has_lower_first = False
 
     # --- values -------------------------------------------------------------------------------------------------------
 
     def _enter(self, g: Stream, place: int, n: int) -> None:
         """The ids that begin at `n` values from this place on. The first one of an id stays."""
-        for at in range(place, place + n):
+        for at in range(place + (place - g.begin) % g.places_apart, place + n, g.places_apart):
             self.table.setdefault(g.id_at(at), (g, at))
 
     def _may_make(self, g: Stream, n: int) -> bool:
@@ -113,6 +173,8 @@ class Streams:
         entered = len(g.values) - (g.values_of_id - 1) if g.values else 0
         if g.kind == MT19937:
             g.values += _mt_after(g.values, n)
+        elif g.is_go:
+            g.values += _go_after(g, n)
         else:
             values, g.high = _refills(g.high, n)
             g.values += values
@@ -121,6 +183,9 @@ class Streams:
     def _make_before(self, g: Stream, n: int) -> None:
         if g.kind == MT19937:
             values = _mt_before(g.values, n)
+        elif g.is_go:
+            values = list(_go_before(g, n))
+            g.drawn -= n // g.n_bytes * GO_BATCH
         else:
             for _ in range(n):
                 g.low = v8_back(g.low)
@@ -139,43 +204,53 @@ class Streams:
         g.highest = max(g.highest, place)
         if place + g.ahead // 2 > g.end and self._may_make(g, g.ahead):
             self._make_after(g, g.ahead)
-            if g.kind != V8_DIGITS and g.ahead < _AHEAD_MOST:
-                g.ahead *= 2
-        if place < g.begin + g.ahead // 8 and self._may_make(g, g.ahead // 4):
-            self._make_before(g, g.ahead // 4)
+            if g.ahead == _AHEAD_FIRST:
+                g.ahead = _AHEAD_MOST
+        if place < g.begin + g.ahead // 8:
+            left = self._values_left(g, g.ahead // 4)
+            if left and self._may_make(g, left):
+                self._make_before(g, left)
         return found
+
+    @staticmethod
+    def _values_left(g: Stream, n: int) -> int:
+        """So many values, or as many as the process drew before those that are there; which is known with a seed."""
+        return min(n, g.drawn // GO_BATCH * g.made_together) if g.seed else n
 
     def find(self, span_id: int) -> Found | None:
         at = self.table.get(span_id) if span_id else None
         return self._met(*at) if at else None
 
     def find_trace(self, hi: int, lo: int) -> Found | None:
-        """JavaScript draws the upper half first, Python the lower one."""
-        return (self._trace_at(hi, lo, False) if self.has_v8 else None) or (
-            self._trace_at(lo, hi, True) if self.has_mt else None
+        """JavaScript draws the upper half first, Python the lower one. Some have no upper half."""
+        if not hi:
+            return self.find(lo)
+        return (self._trace_at(hi, lo, False) if self.has_upper_first else None) or (
+            self._trace_at(lo, hi, True) if self.has_lower_first else None
         )
 
-    def _trace_at(self, first: int, second: int, is_mt: bool) -> Found | None:
+    def _trace_at(self, first: int, second: int, lower_first: bool) -> Found | None:
         at = self.table.get(first) if first else None
         if at is None:
             return None
         g, place = at
         after = place + g.values_of_id
-        if (g.kind == MT19937) != is_mt or after + g.values_of_id > g.end or g.id_at(after) != second:
+        if g.lower_half_first != lower_first or after + g.values_of_id > g.end or g.id_at(after) != second:
             return None
         return self._met(g, place)
 
     # --- streams ------------------------------------------------------------------------------------------------------
 
     def _add(self, kind: int, resource: int) -> Stream:
-        g = Stream(kind, self.numbers.take(), resource, _AHEAD_DIGITS if kind == V8_DIGITS else _AHEAD_FIRST)
+        ahead = {V8_DIGITS: _AHEAD_DIGITS, GO_READ: _AHEAD_GO, GO_INT63: _AHEAD_GO}.get(kind, _AHEAD_FIRST)
+        g = Stream(kind, self.numbers.take(), resource, ahead)
         self.all.append(g)
         self._has(g)
         return g
 
     def _has(self, g: Stream) -> None:
-        self.has_mt |= g.kind == MT19937
-        self.has_v8 |= g.kind != MT19937
+        self.has_lower_first |= g.lower_half_first
+        self.has_upper_first |= not g.lower_half_first
 
     def add_v8(self, kind: int, resource: int, state: State) -> None:
         """`state` is that at a refill's beginning."""
@@ -194,13 +269,32 @@ class Streams:
         self._enter(g, g.begin, MT_N - 1)
         self._make_after(g, more + g.ahead)
 
+    def add_go(self, kind: int, resource: int, words: GoWords, before: int, after: int) -> None:
+        """`before` more words before these and `after` more after them belong to what was looked at."""
+        g = self._add(kind, resource)
+        g.seed, g.drawn = words.seed, words.drawn
+        before -= before % GO_BATCH
+        if g.seed:
+            before = min(before, g.drawn)
+            before += (g.drawn - before) % GO_BATCH
+            g.drawn -= before
+        n_words = (before + GO_N + after + g.ahead) // GO_BATCH * GO_BATCH
+        n = n_words // GO_BATCH * g.n_bytes
+        if not self._may_make(g, n):
+            return
+        known = [*go_back(words.y, before), *words.y]
+        known += go_forth(known, n_words - len(known))
+        g.values = list(go_values([word & go_mask(g.n_bytes) for word in known], g.n_bytes))
+        self._enter(g, g.begin, n - 1)
+
     @staticmethod
     def _stream_anew(g: Stream) -> None:
         """Drops the values well before the furthest that was met."""
         drop = 0
         if g.highest > g.begin + g.ahead:
-            drop = (g.highest - g.ahead - g.begin) // REFILL * REFILL
-        if g.kind != MT19937:
+            drop = (g.highest - g.ahead - g.begin) // g.made_together * g.made_together
+        g.drawn += drop // g.made_together * GO_BATCH
+        if g.kind in (V8_WORDS, V8_DIGITS):
             for _ in range(drop):
                 g.low = v8_step(g.low)
         del g.values[:drop]
@@ -215,7 +309,7 @@ class Streams:
             return
         before = self.all
         self.all, self.table = [], {}
-        self.full = self.has_mt = self.has_v8 = False
+        self.full = self.has_upper_first = self.has_lower_first = False
         for g in before:
             kept = g.end - g.highest + 2 * g.ahead
             if g.met and g.values and len(self.table) + kept <= self.sizes.entered_kept:
@@ -233,6 +327,13 @@ class Streams:
         if g.kind == MT19937:
             back = min(back, len(g.values) - MT_N)
             parameters = tuple(untemper(value) for value in g.values[back : back + MT_N])
+        elif g.is_go:
+            whole = _GO_WHOLE // GO_BATCH
+            batch = min(back // g.n_bytes, len(g.values) // g.n_bytes - whole)
+            back = batch * g.n_bytes
+            words = go_back(go_words(g.values[back : back + whole * g.n_bytes], g.n_bytes), GO_N)
+            told = [word & go_mask(g.n_bytes) for word in words]
+            parameters = (g.seed, g.drawn // GO_BATCH + batch if g.seed else 0, *told)
         else:
             back = back // REFILL * REFILL
             state = g.low

@@ -22,6 +22,8 @@ MAX_GENERATORS = 1023
 """Generators of ids of one restart group."""
 MAX_VALUES = 1 << 22
 """Values of all of them that ids are made of."""
+MAX_SKIPPED = 1 << 23
+"""And batches of words that generators of Go skip, all of them together."""
 MAX_GENERATED = 1 << 28
 """Bytes that the records of one block make, skipped ones included."""
 BUDGET_START = 1 << 21

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tracezip.reference.define import PlannedGenerator
 from tracezip.reference.drawn import Generator, GeneratorKind, GeneratorState, Origin, Origins
 from tracezip.reference.find_generators import Finder
 from tracezip.reference.find_parts import Found, IdRows
-from tracezip.reference.format_limits import MAX_GENERATORS
+from tracezip.reference.format_limits import MAX_GENERATORS, MAX_SKIPPED
 from tracezip.reference.generators import M64
 from tracezip.reference.state import State
 from tracezip.reference.tables import Kind, Record
@@ -16,9 +17,6 @@ from tracezip.reference.tables import Kind, Record
 _MOST_RESOURCES = _MOST_RESOURCE_BYTES = 4096
 _STRETCH = 1 << 14
 """The finder looks at so many spans at a time: what it finds in them explains the ids of the next."""
-_USES_WORTH = {GeneratorKind.SPLITMIX: 2, GeneratorKind.V8_WORDS: 3, GeneratorKind.V8_DIGITS: 3}
-_MT_USES_WORTH = 360
-"""So many ids must come from a generator before it is worth what its definition costs."""
 
 
 class _Candidate:
@@ -113,14 +111,20 @@ class IdPlanner:
         """Those that are worth it, in order of first use, but all of a process together."""
         planned: list[PlannedGenerator] = []
         used = [self._candidates[number] for number in lowest]
+        n_skipped = self._s.n_skipped
         for process in dict.fromkeys(candidate.process for candidate in used):
             is_first = True
             for candidate in used:
                 room = len(self._s.generators) + len(planned) < MAX_GENERATORS
-                if candidate.process == process and room and _is_worth(candidate):
-                    candidate.generator = Generator(candidate.state)
-                    planned.append(PlannedGenerator(candidate.state, not is_first, candidate.generator))
-                    is_first = False
+                if candidate.process != process or candidate.generator is not None or not room:
+                    continue
+                state = _allowed(candidate.state, n_skipped)
+                if candidate.uses < _uses_worth(state):
+                    continue
+                n_skipped += state.skip
+                candidate.generator = Generator(state)
+                planned.append(PlannedGenerator(state, not is_first, candidate.generator))
+                is_first = False
         return planned
 
     def _origin_of(self, found: Found | None) -> Origin | None:
@@ -141,7 +145,14 @@ def _id_rows(spans: Sequence[Record], resources: Sequence[int]) -> IdRows:
     )
 
 
-def _is_worth(candidate: _Candidate) -> bool:
-    """Is it worth what its definition costs?"""
-    worth = _USES_WORTH.get(GeneratorKind(candidate.state.kind), _MT_USES_WORTH)
-    return candidate.generator is None and candidate.uses >= worth
+def _allowed(state: GeneratorState, n_skipped: int) -> GeneratorState:
+    """What is told: words in place of a seed that is too far."""
+    return replace(state, seed=0, skip=0) if n_skipped + state.skip > MAX_SKIPPED else state
+
+
+def _uses_worth(state: GeneratorState) -> int:
+    """So many ids must come from a generator before it is worth what its definition costs."""
+    kind = GeneratorKind(state.kind)
+    if kind.is_go and not state.seed:
+        return 640
+    return {GeneratorKind.SPLITMIX: 2, GeneratorKind.MT19937: 360}.get(kind, 3)

@@ -128,8 +128,8 @@ class State:
         self.generators: list[Generator] = []
         self.processes: list[list[Generator]] = []
         """The generators of each, by last use, the one not used for longest first."""
-        self.n_values = 0
-        """Of all generators that were needed."""
+        self.n_values = self.n_skipped = 0
+        """Values of all generators that were needed; and batches of words that those of Go skipped."""
         self.resource_path = 0
         """Of the resource spans around."""
         self.traces: list[Trace] = []

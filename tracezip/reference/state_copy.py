@@ -28,6 +28,6 @@ def state_copied(state: State, *more: Any) -> tuple[State, list[Any]]:
         id(state.rows): [[] for _ in KINDS],
     }
     s = copy.deepcopy(state, memo)
-    s.n_values = s.n_mentions = 0
+    s.n_values = s.n_skipped = s.n_mentions = 0
     s.budget = BUDGET_START
     return s, copy.deepcopy(list(more), memo)
