@@ -328,6 +328,7 @@ static void code_generator_state(State *s, GeneratorState *g) {
             g->v8.s1 = code_id(s, g->v8.s1);
             return;
         case GENERATOR_MT19937:
+        case GENERATOR_MT19937_BYTES:
             for (u32 i = 0; i < MT_N; i++)
                 g->words.mt[i] = (u32)code_bytes(s, 4, g->words.mt[i]);
             return;

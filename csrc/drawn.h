@@ -33,7 +33,7 @@ static void generator_begin(Env *env, Generator *g, const GeneratorState *told) 
     *g = (Generator){.kind = told->kind, .seed = told->seed, .step = splitmix_step(told->thread), .next = told->v8};
     if (is_go(g->kind))
         go_begin(env, g, told);
-    if (g->kind != GENERATOR_MT19937)
+    if (!is_mt(g->kind))
         return;
     VEC_RESERVE(env, g->values, MT_N);
     memcpy(g->values.v, told->words.mt, sizeof told->words.mt);
@@ -58,7 +58,7 @@ static void generator_make(Env *env, Generator *g, size_t n) {
         return;
     VEC_RESERVE(env, g->values, n - g->values.n + V8_REFILL);
     while (g->values.n < n) {
-        if (g->kind == GENERATOR_MT19937) {
+        if (is_mt(g->kind)) {
             mt_more(g);
         } else if (is_go(g->kind)) {
             go_values(g->go, bytes_of_word(g->kind), g->values.v + g->values.n);
@@ -76,8 +76,8 @@ static u64 generator_id(Env *env, Generator *g, u64 position) {
         return splitmix_at(g->seed, g->step, position);
     generator_make(env, g, (size_t)position + values_of_id(g->kind));
     const u32 *at = g->values.v + position;
-    if (g->kind == GENERATOR_MT19937)
-        return mt_temper(at[0]) | (u64)mt_temper(at[1]) << 32;
+    if (is_mt(g->kind))
+        return mt_id(mt_temper(at[0]), mt_temper(at[1]), g->kind == GENERATOR_MT19937_BYTES);
     return v8_id(at, g->kind == GENERATOR_V8_DIGITS ? V8_DIGIT : V8_WORD);
 }
 

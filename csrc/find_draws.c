@@ -60,7 +60,7 @@ static void search_failed(Finder *f, Source *s) {
 static Draws last_draws(const Draws *d, u32 n) { return (Draws){d->v + (d->n - n), n, 0}; }
 
 static u32 find_suspected(Finder *f, Env *env, const Draws *d, u32 kind, u32 resource) {
-    u32 result = kind == GENERATOR_MT19937 ? find_mt(f, env, d, resource) : find_go(f, env, d, kind, resource);
+    u32 result = is_mt(kind) ? find_mt(f, env, d, kind, resource) : find_go(f, env, d, kind, resource);
     if (f->halvings)
         mt_free(&f->mt);
     go_free(&f->go);
@@ -70,7 +70,7 @@ static u32 find_suspected(Finder *f, Env *env, const Draws *d, u32 kind, u32 res
 /* Is another search worth it, with more draws? That for MT19937 is dear, and begins with few; that for Go takes all. */
 static int search(Finder *f, Env *env, const IdRows *r, u32 resource) {
     Source *s = &f->sources.v[resource];
-    u32 n = s->suspected == GENERATOR_MT19937 ? s->least_draws : (u32)s->draws.n, most = most_draws(f);
+    u32 n = is_mt(s->suspected) ? s->least_draws : (u32)s->draws.n, most = most_draws(f);
     Draws last = last_draws(&s->draws, n < most ? n : most);
     i64 cost = COST_DRAW * (i64)last.n;
     if (f->streams.n >= FIND_STREAMS || f->credit.searches < cost)
@@ -87,14 +87,14 @@ static int search(Finder *f, Env *env, const IdRows *r, u32 resource) {
         search_failed(f, s);
         return 0;
     }
-    n = s->suspected == GENERATOR_MT19937 ? 2 * n : n + n / 2;
+    n = is_mt(s->suspected) ? 2 * n : n + n / 2;
     s->least_draws = n < most ? n : most;
     return 1;
 }
 
 static u32 suspect(Finder *f, Env *env, const Draws *d) {
     u32 kind = go_probe(f, env, d);
-    return kind ? kind : mt_probe(f, env, d) ? GENERATOR_MT19937 : 0;
+    return kind ? kind : mt_probe(f, env, d);
 }
 
 /* Is a search worth it? */

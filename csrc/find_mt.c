@@ -25,7 +25,7 @@ enum {
 static u32 filter_bit(u32 x) { return x >> (32 - FILTER_BITS); }
 
 /* The words of draws. */
-static void search_begin(Finder *f, Env *env, const Draws *d, u32 n_draws) {
+static void search_begin(Finder *f, Env *env, const Draws *d, u32 n_draws, u32 kind) {
     MtSearch *s = &f->mt;
     s->near = STEP_M;
     s->x.n = s->filter.n = 0;
@@ -33,7 +33,8 @@ static void search_begin(Finder *f, Env *env, const Draws *d, u32 n_draws) {
     VEC_RESIZE(env, s->filter, 1 << FILTER_BITS >> 6);
     map_clear(&s->place);
     for (u32 i = 0; i < s->x.n; i++) {
-        u32 x = s->x.v[i] = mt_untemper((u32)(d->v[i / 2].id >> 32 * (i & 1)));
+        u64 id = kind == GENERATOR_MT19937_BYTES ? __builtin_bswap64(d->v[i / 2].id) : d->v[i / 2].id;
+        u32 x = s->x.v[i] = mt_untemper((u32)(id >> 32 * (i & 1)));
         u32 *at = map_at(env, &s->place, x, finder_seed(f));
         if (!*at)
             *at = i + 1;
@@ -85,13 +86,19 @@ static u32 partners_of(Finder *f, u32 i, u32 *j) {
     return k;
 }
 
-/* Some words of the first draws. */
-int mt_probe(Finder *f, Env *env, const Draws *d) {
+/* Looks for some words of the first draws. */
+static int is_likely(Finder *f, Env *env, const Draws *d, u32 kind) {
     u32 hits = 0, j = 0;
-    search_begin(f, env, d, FIND_DRAWS_LEAST);
+    search_begin(f, env, d, FIND_DRAWS_LEAST, kind);
     for (u32 i = 0; i < PROBED && hits < PROVEN; i++)
         hits += partners_of(f, WIDELY * i + 1, &j) > 0;
     return hits == PROVEN;
+}
+
+u32 mt_probe(Finder *f, Env *env, const Draws *d) {
+    if (is_likely(f, env, d, GENERATOR_MT19937))
+        return GENERATOR_MT19937;
+    return is_likely(f, env, d, GENERATOR_MT19937_BYTES) ? GENERATOR_MT19937_BYTES : 0;
 }
 
 /* --- groups ------------------------------------------------------------------------------------------------------- */
@@ -189,10 +196,10 @@ static int hopeless(MtSearch *s) {
 }
 
 /* Draws in the order of their starts, not necessarily of one process, nor all of them. */
-u32 find_mt(Finder *f, Env *env, const Draws *d, u32 resource) {
+u32 find_mt(Finder *f, Env *env, const Draws *d, u32 kind, u32 resource) {
     MtSearch *s = &f->mt;
     i64 high;
-    search_begin(f, env, d, (u32)d->n);
+    search_begin(f, env, d, (u32)d->n, kind);
     join_all(f, env);
     s->group = groups_largest(env, &s->groups, &s->low, &high);
     if (high - s->low < MT_N || high - s->low >= (i64)s->x.n * MOST_SPREAD)
@@ -204,7 +211,7 @@ u32 find_mt(Finder *f, Env *env, const Draws *d, u32 resource) {
     const MtKnown *run = last_run(s);
     if (!run)
         return hopeless(s) ? SEARCH_HOPELESS : SEARCH_NOT_FOUND;
-    stream_add_mt(f, env, resource, run, (u32)(s->known.v + s->known.n - run - MT_N));
+    stream_add_mt(f, env, kind, resource, run, (u32)(s->known.v + s->known.n - run - MT_N));
     return SEARCH_FOUND;
 }
 

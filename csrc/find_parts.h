@@ -90,7 +90,7 @@ void streams_prefetch(const Finder *f, u64 id);
 Found streams_find(Finder *f, Env *env, u64 id);
 Found streams_find_trace(Finder *f, Env *env, u64 hi, u64 lo);
 void stream_add_v8(Finder *f, Env *env, u32 kind, u32 resource, V8 state);
-void stream_add_mt(Finder *f, Env *env, u32 resource, const MtKnown *words, u32 more);
+void stream_add_mt(Finder *f, Env *env, u32 kind, u32 resource, const MtKnown *words, u32 more);
 void stream_add_go(Finder *f, Env *env, u32 kind, u32 resource, const GoWords *words, u32 before, u32 after);
 void streams_forget(Finder *f);
 void streams_free(Finder *f);
@@ -117,11 +117,11 @@ int all_even(const V8Solver *s, const u64 *ids);
 
 /* find_mt.c, find_go.c: is a search worth it; and a search: found, not found, nor worth another one with more draws */
 enum { SEARCH_FOUND, SEARCH_NOT_FOUND, SEARCH_HOPELESS };
-int mt_probe(Finder *f, Env *env, const Draws *d);
-u32 find_mt(Finder *f, Env *env, const Draws *d, u32 resource);
+u32 mt_probe(Finder *f, Env *env, const Draws *d); /* the kind, or 0 */
+u32 find_mt(Finder *f, Env *env, const Draws *d, u32 kind, u32 resource);
 void mt_free(MtSearch *s);
 size_t mt_held(const MtSearch *s);
-u32 go_probe(Finder *f, Env *env, const Draws *d); /* the kind, or 0 */
+u32 go_probe(Finder *f, Env *env, const Draws *d);
 u32 find_go(Finder *f, Env *env, const Draws *d, u32 kind, u32 resource);
 void go_free(GoSearch *s);
 size_t go_held(const GoSearch *s);

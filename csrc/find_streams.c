@@ -21,8 +21,8 @@ static u32 stream_to(const Stream *g) { return g->from + (u32)g->values.n; }
 
 static u64 stream_id(const Stream *g, u32 place) {
     const u32 *v = g->values.v + (place - g->from);
-    if (g->kind == GENERATOR_MT19937)
-        return v[0] | (u64)v[1] << 32;
+    if (is_mt(g->kind))
+        return mt_id(v[0], v[1], g->kind == GENERATOR_MT19937_BYTES);
     return v8_id(v, g->kind == GENERATOR_V8_DIGITS ? V8_DIGIT : V8_WORD);
 }
 
@@ -223,8 +223,8 @@ void stream_add_v8(Finder *f, Env *env, u32 kind, u32 resource, V8 state) {
 }
 
 /* 624 words in a row; a word that was drawn lies `more` words after the last one. */
-void stream_add_mt(Finder *f, Env *env, u32 resource, const MtKnown *words, u32 more) {
-    u32 stream = stream_add(f, env, GENERATOR_MT19937, resource);
+void stream_add_mt(Finder *f, Env *env, u32 kind, u32 resource, const MtKnown *words, u32 more) {
+    u32 stream = stream_add(f, env, kind, resource);
     Stream *g = &f->streams.v[stream];
     if (!may_make(f, g, MT_N + more + g->ahead))
         return;
@@ -349,7 +349,7 @@ u64 stream_origin(const Stream *g, u64 position, GeneratorState *state) {
     state->skip = 0;
     if (is_go(g->kind)) {
         back = go_origin(g, back, state);
-    } else if (g->kind == GENERATOR_MT19937) {
+    } else if (is_mt(g->kind)) {
         back = back + MT_N > g->values.n ? (u32)g->values.n - MT_N : back;
         for (u32 i = 0; i < MT_N; i++)
             state->words.mt[i] = mt_untemper(g->values.v[back + i]);

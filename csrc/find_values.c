@@ -27,7 +27,7 @@ static void go_after(const Stream *g, u32 *to, u32 n) {
 
 void values_after(Finder *f, Env *env, Stream *g, u32 n) {
     VEC_RESERVE(env, g->values, n);
-    if (g->kind == GENERATOR_MT19937) {
+    if (is_mt(g->kind)) {
         VEC_RESIZE(env, f->scratch, n + MT_N);
         mt_after(g, f->scratch.v, n);
         memcpy(g->values.v + g->values.n, f->scratch.v + MT_N, n * sizeof(u32));
@@ -69,7 +69,7 @@ static void go_before(Stream *g, u32 *to, u32 n) {
 
 void values_before(Finder *f, Env *env, Stream *g, u32 n) {
     VEC_RESIZE(env, f->scratch, n + MT_N);
-    if (g->kind == GENERATOR_MT19937)
+    if (is_mt(g->kind))
         mt_before(g, f->scratch.v, n);
     else if (is_go(g->kind))
         go_before(g, f->scratch.v, n);

@@ -15,7 +15,7 @@ enum {
     GENERATOR_MT19937,
     GENERATOR_GO_READ,
     GENERATOR_GO_INT63,
-    N_GENERATOR_KINDS
+    GENERATOR_MT19937_BYTES
 };
 
 /* Values that an id of 64 bits is made of; those of SplitMix are not kept. */
@@ -23,7 +23,9 @@ static inline u32 values_of_id(u32 kind) {
     return kind == GENERATOR_SPLITMIX ? 0 : kind == GENERATOR_V8_DIGITS ? 64 / V8_DIGIT : 64 / V8_WORD;
 }
 
-static inline int is_go(u32 kind) { return kind >= GENERATOR_GO_READ; }
+static inline int is_mt(u32 kind) { return kind == GENERATOR_MT19937 || kind == GENERATOR_MT19937_BYTES; }
+
+static inline int is_go(u32 kind) { return kind == GENERATOR_GO_READ || kind == GENERATOR_GO_INT63; }
 
 /* Go: bytes of a word. */
 static inline u32 bytes_of_word(u32 kind) { return kind == GENERATOR_GO_READ ? 7 : 8; }

@@ -1,5 +1,5 @@
-/* MT19937, CPython's `random`, as its SDK draws ids: 64 bits are two words, the low one first.
- * FORMAT.md, "Generators". Positions count words; other code of the process draws words in between. */
+/* MT19937, CPython's `random`, as its SDK draws ids: 64 bits are two words, the low one first; and Ruby's, byte by
+ * byte. FORMAT.md, "Generators". Positions count words; other code of the process draws words in between. */
 #ifndef TZ_MT_H
 #define TZ_MT_H
 
@@ -14,6 +14,12 @@ static inline u32 mt_temper(u32 y) {
     y ^= y << 7 & 0x9d2c5680u;
     y ^= y << 15 & 0xefc60000u;
     return y ^ y >> 18;
+}
+
+/* The id of two words as they are drawn, or as their bytes are: so Ruby's SDK draws ids. */
+static inline u64 mt_id(u32 first, u32 second, int of_bytes) {
+    u64 id = first | (u64)second << 32;
+    return of_bytes ? __builtin_bswap64(id) : id;
 }
 
 static inline u32 mt_untemper(u32 y) {

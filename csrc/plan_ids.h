@@ -49,7 +49,7 @@ typedef struct {
 static u32 uses_worth(const GeneratorState *g) {
     if (g->kind == GENERATOR_SPLITMIX)
         return 2;
-    return g->kind == GENERATOR_MT19937 ? 360 : is_go(g->kind) && !g->seed ? 640 : 3;
+    return is_mt(g->kind) ? 360 : is_go(g->kind) && !g->seed ? 640 : 3;
 }
 
 /* What is kept as long as a stream is bounded: larger names, and later ones, all count as one resource. */

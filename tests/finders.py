@@ -10,7 +10,7 @@ from tracezip import _native
 from tracezip.reference.drawn import Generator, GeneratorState
 from tracezip.reference.find_generators import Finder
 
-SPLITMIX, V8_WORDS, V8_DIGITS, MT19937, GO_READ, GO_INT63 = range(6)
+SPLITMIX, V8_WORDS, V8_DIGITS, MT19937, GO_READ, GO_INT63, MT19937_BYTES = range(7)
 Found = tuple[int, int]
 
 

@@ -88,6 +88,16 @@ def python_process(seed: object, foreign: float = 0.0) -> Process:
     return Process(lambda: generator.getrandbits(64), lambda: generator.getrandbits(32), foreign)
 
 
+def ruby_process(seed: object, foreign: float = 0.0) -> Process:
+    """Ruby's Random is the same generator, and its `bytes` are those of whole words."""
+    generator = random.Random(anything(seed))
+    return Process(
+        lambda: int.from_bytes(generator.getrandbits(64).to_bytes(8, "little"), "big"),
+        lambda: generator.getrandbits(32),
+        foreign,
+    )
+
+
 class GoRand:
     """A source of math/rand, as Go has it."""
 
@@ -139,7 +149,7 @@ def no_generator(seed: object) -> Process:
 # --- spans -----------------------------------------------------------------------------------------------------------
 
 JAVA, JAVASCRIPT, PYTHON = ("hi", "lo", "id"), ("id", "hi", "lo"), ("lo", "hi", "id")
-GO = JAVA
+GO = RUBY = JAVA
 """The order in which a root's ids are drawn."""
 
 

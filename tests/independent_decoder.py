@@ -455,11 +455,12 @@ class Coded:
 
 # --------------------------------------------------------------------------------------------------------- generators
 
-SPLITMIX, V8_WORDS, V8_DIGITS, MT19937, GO_READ, GO_INT63 = range(6)
+SPLITMIX, V8_WORDS, V8_DIGITS, MT19937, GO_READ, GO_INT63, MT_BYTES = range(7)
 HALF = {
     SPLITMIX: 1,
     V8_WORDS: 2,
     V8_DIGITS: 16,
+    MT_BYTES: 2,
     MT19937: 2,
     GO_READ: 2,
     GO_INT63: 2,
@@ -563,7 +564,8 @@ class Generator:
             return self.value(p) << 32 | self.value(p + 1)
         if self.kind == V8_DIGITS:
             return int("".join(f"{self.value(p + i) >> 28:x}" for i in range(16)), 16)
-        return self.word(p) | self.word(p + 1) << 32
+        drawn = struct.pack("<2I", self.word(p), self.word(p + 1))
+        return int.from_bytes(drawn, "big" if self.kind == MT_BYTES else "little")
 
     def trace_id(self, p: int) -> int:
         halves = self.id(p), self.id((p + HALF[self.kind]) & MASK)
@@ -1071,12 +1073,12 @@ class Block:
         if not (state.generators and self.tree.bit(GENERATOR, 2)):
             state.processes.append([])
         kind, n_skipped = self.tree.nibble(GENERATOR, 0, m=4), 0
-        check(kind <= 5, 'damaged "tree"')
+        check(kind <= 6, 'damaged "tree"')
         if kind == SPLITMIX:
             thread = self.tree.number(GENERATOR, 1)
             check(thread < 1 << 32, 'damaged "tree"')
             told = [thread, self.id8()]
-        elif kind == MT19937:
+        elif kind in (MT19937, MT_BYTES):
             words = self.ids.take(4 * 624)
             told = [int.from_bytes(words[i : i + 4], "big") for i in range(0, 4 * 624, 4)]
         elif kind in (GO_READ, GO_INT63):

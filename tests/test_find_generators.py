@@ -6,16 +6,18 @@ The processes of id_makers.py draw as their SDKs do.
 from __future__ import annotations
 
 import itertools
+import subprocess
 from pathlib import Path
 
 import pytest
 from backends import DATA, NO_DATA, recorded_messages
-from finders import MT19937, SPLITMIX, V8_DIGITS, V8_WORDS, Both, share
+from finders import MT19937, MT19937_BYTES, SPLITMIX, V8_DIGITS, V8_WORDS, Both, share
 from id_makers import (
     JAVA,
     JAVASCRIPT,
     M64,
     PYTHON,
+    RUBY,
     Row,
     browser_page,
     java_thread,
@@ -24,6 +26,7 @@ from id_makers import (
     no_generator,
     node_process,
     python_process,
+    ruby_process,
     some,
     spans,
 )
@@ -80,6 +83,26 @@ def test_python_is_found_from_samples_of_several_blocks(foreign: float, wanted: 
     assert share(both.own) > wanted
     assert share(both.trace) > wanted
     assert both.kinds() == [MT19937]
+
+
+@pytest.mark.parametrize(("foreign", "wanted"), [(0.0, 0.9), (0.5, 0.6)])
+def test_ruby_is_found(foreign: float, wanted: float) -> None:
+    rows = spans(0, ruby_process(1, foreign), 6000, RUBY, in_trace=3)
+    both = Both().blocks(late(rows, 1, 60), 2000)
+    assert share(both.own) > wanted
+    assert share(both.trace) > wanted
+    assert both.kinds() == [MT19937_BYTES]
+
+
+def test_ruby_itself_draws_so() -> None:
+    """Four bytes of a word, the least significant one first."""
+    code = "r, s = Random.new(7), Random.new(7); puts r.bytes(8) == s.bytes(4) + s.bytes(4)"
+    words = "t, u = Random.new(7), Random.new(7); puts t.bytes(4) == [u.rand(2**32)].pack('V')"
+    try:
+        run = subprocess.run(["ruby", "-e", f"{code}; {words}"], capture_output=True, check=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("needs Ruby")
+    assert run.stdout.split() == ["true", "true"]
 
 
 def test_processes_between_each_other_are_found() -> None:

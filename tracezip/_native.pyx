@@ -140,7 +140,7 @@ cdef extern from "find_generators.h" nogil:
         uint64_t seed, skip
         CV8 v8
         CWords words
-    enum: GENERATOR_SPLITMIX, GENERATOR_MT19937, GENERATOR_GO_READ, GENERATOR_GO_INT63
+    enum: GENERATOR_SPLITMIX, GENERATOR_MT19937, GENERATOR_GO_READ, GENERATOR_GO_INT63, GENERATOR_MT19937_BYTES
     ctypedef struct CFound "Found":
         uint32_t generator
         uint64_t position
@@ -765,7 +765,7 @@ cdef class Finder:
         origin = finder_origin(&self._c, generator, position, &state)
         if state.kind == GENERATOR_SPLITMIX:
             return origin, state.kind, (state.seed, state.thread)
-        if state.kind == GENERATOR_MT19937:
+        if state.kind in (GENERATOR_MT19937, GENERATOR_MT19937_BYTES):
             return origin, state.kind, tuple([state.words.mt[i] for i in range(624)])
         if state.kind in (GENERATOR_GO_READ, GENERATOR_GO_INT63):
             return origin, state.kind, (state.seed, state.skip, *[state.words.go[i] for i in range(607)])

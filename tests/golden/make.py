@@ -45,6 +45,7 @@ from id_makers import (  # noqa: E402
     GO,
     JAVA,
     JAVASCRIPT,
+    RUBY,
     GoRand,
     Row,
     browser_page,
@@ -54,6 +55,7 @@ from id_makers import (  # noqa: E402
     merged,
     node_process,
     python_process,
+    ruby_process,
     spans,
 )
 from otlp_maker import Maker, fixed64, overlong  # noqa: E402
@@ -272,6 +274,14 @@ def ids_of_python() -> Good:
     process = python_process(1)
     rows = [Row(10 * i, process.draw(), 1, 0, 0, 0) for i in range(1_500)]
     messages = [with_ids(rows[:1_000]), with_ids(rows[1_000:])]
+    return Good(messages, b"".join(chained(messages)))
+
+
+@into("good")
+def ids_of_ruby() -> Good:
+    """Ids of a Ruby process, of which the bytes are those of the words of MT19937."""
+    rows = spans(0, ruby_process(1), 1_500, RUBY, in_trace=50)
+    messages = [with_ids(rows[:1_100]), with_ids(rows[1_100:])]
     return Good(messages, b"".join(chained(messages)))
 
 

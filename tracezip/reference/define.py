@@ -355,7 +355,7 @@ def _code_generator_state(s: State, given: GeneratorState) -> GeneratorState:
         return GeneratorState(kind, thread=thread, seed=_code_number(s, 8, given.seed))
     if kind in (GeneratorKind.V8_WORDS, GeneratorKind.V8_DIGITS):
         return GeneratorState(kind, v8=(_code_number(s, 8, given.v8[0]), _code_number(s, 8, given.v8[1])))
-    if kind == GeneratorKind.MT19937:
+    if kind in (GeneratorKind.MT19937, GeneratorKind.MT19937_BYTES):
         words = given.words or (0,) * MT_N
         return GeneratorState(kind, words=tuple([_code_number(s, 4, word) for word in words]))
     if kind in (GeneratorKind.GO_READ, GeneratorKind.GO_INT63):

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tracezip.mix import mix
-from tracezip.reference.generators import GOLDEN, M64, MT_M, MT_N, REFILL, temper, twist, v8_step
+from tracezip.reference.generators import GOLDEN, M64, MT_M, MT_N, REFILL, mt_id, temper, twist, v8_step
 from tracezip.reference.go_rand import GO_BATCH, GO_N, go_forth, go_seeded, go_skip, go_values
 
 
@@ -18,10 +18,15 @@ class GeneratorKind(IntEnum):
     MT19937 = 3
     GO_READ = 4
     GO_INT63 = 5
+    MT19937_BYTES = 6
+
+    @property
+    def is_mt(self) -> bool:
+        return self in (GeneratorKind.MT19937, GeneratorKind.MT19937_BYTES)
 
     @property
     def is_go(self) -> bool:
-        return self >= GeneratorKind.GO_READ
+        return self in (GeneratorKind.GO_READ, GeneratorKind.GO_INT63)
 
     @property
     def n_bytes(self) -> int:
@@ -55,9 +60,9 @@ class GeneratorState:
         """From the parameters that a finder gives."""
         if kind == GeneratorKind.SPLITMIX:
             return GeneratorState(kind, seed=parameters[0], thread=parameters[1])
-        if kind == GeneratorKind.MT19937:
+        if GeneratorKind(kind).is_mt:
             return GeneratorState(kind, words=parameters)
-        if kind in (GeneratorKind.GO_READ, GeneratorKind.GO_INT63):
+        if GeneratorKind(kind).is_go:
             return GeneratorState(kind, seed=parameters[0], skip=parameters[1], words=parameters[2:])
         return GeneratorState(kind, v8=(parameters[0], parameters[1]))
 
@@ -91,8 +96,8 @@ class Generator:
             return mix(self._seed + position * self._step & M64)
         self._make(position + self.width)
         values = self._values[position : position + self.width]
-        if self.kind == GeneratorKind.MT19937:
-            return temper(values[0]) | temper(values[1]) << 32
+        if self.kind.is_mt:
+            return mt_id(temper(values[0]), temper(values[1]), self.kind == GeneratorKind.MT19937_BYTES)
         n_bits = 64 // self.width
         return sum(value >> 32 - n_bits << 64 - n_bits * (i + 1) for i, value in enumerate(values))
 
@@ -104,7 +109,7 @@ class Generator:
 
     def _make(self, n: int) -> None:
         while len(self._values) < n:
-            if self.kind == GeneratorKind.MT19937:
+            if self.kind.is_mt:
                 x = self._values
                 x.append(x[MT_M - MT_N] ^ twist(x[-MT_N], x[1 - MT_N]))
             elif self.kind.is_go:

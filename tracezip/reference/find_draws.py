@@ -12,6 +12,7 @@ from tracezip.reference.find_parts import (
     DRAWS_LEAST,
     MAX_STREAMS,
     MT19937,
+    MT19937_BYTES,
     Credit,
     Draw,
     IdRows,
@@ -58,13 +59,13 @@ class DrawsOfSources:
 
         That for MT19937 is dear, and begins with few; that for Go takes all.
         """
-        is_mt, most = s.suspected == MT19937, self._sizes.most_draws
+        is_mt, most = s.suspected in (MT19937, MT19937_BYTES), self._sizes.most_draws
         last = s.draws[-min(s.least_draws if is_mt else len(s.draws), most) :]
         cost = COST_DRAW * len(last)
         if len(self._streams.all) >= MAX_STREAMS or self._credit.searches < cost:
             return Result.NOT_FOUND
         if is_mt:
-            result = find_mt.look(self._streams, last, resource)
+            result = find_mt.look(self._streams, last, s.suspected, resource)
         else:
             result = find_go.look(self._streams, last, s.suspected, resource, self._level)
         if result is Result.FOUND:
@@ -84,7 +85,7 @@ class DrawsOfSources:
             return False
         s.draws.sort()
         last = s.draws[-DRAWS_LEAST:]
-        s.suspected = find_go.probe(last) or (MT19937 if find_mt.probe(last) else 0)
+        s.suspected = find_go.probe(last) or find_mt.probe(last)
         if not s.suspected:
             self._failed(s)
         return s.suspected != 0

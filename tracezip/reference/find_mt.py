@@ -6,10 +6,12 @@ of words that know their distances from each other. Then what lies between them 
 
 from __future__ import annotations
 
+import struct
+
 from tracezip.reference.find_groups import Groups
-from tracezip.reference.find_parts import DRAWS_LEAST, Draw, Result
+from tracezip.reference.find_parts import DRAWS_LEAST, MT19937, MT19937_BYTES, Draw, Result
 from tracezip.reference.find_streams import Streams
-from tracezip.reference.generators import M32, MT_M, MT_N, twist, untemper, untwist
+from tracezip.reference.generators import MT_M, MT_N, twist, untemper, untwist
 
 _STEP_M, _STEP_N = MT_M - 1, MT_N - 1
 _REACH, _AROUND, _SLACK, _WIDELY = 460, 12, 40, 16
@@ -19,11 +21,12 @@ _TOP, _LOW = 0x80000000, 0x7FFFFFFF
 
 
 class _Search:
-    def __init__(self, draws: list[Draw]) -> None:
+    def __init__(self, draws: list[Draw], kind: int) -> None:
         self.near = _STEP_M
         self.x: list[int] = []
         for draw in draws:
-            self.x += untemper(draw.id & M32), untemper(draw.id >> 32)
+            words = draw.id.to_bytes(8, "big" if kind == MT19937_BYTES else "little")
+            self.x += map(untemper, struct.unpack("<2I", words))
         self.place: dict[int, int] = {}
         for i, x in enumerate(self.x):
             self.place.setdefault(x, i)
@@ -159,9 +162,9 @@ class _Search:
         return None
 
 
-def probe(draws: list[Draw]) -> bool:
-    """Is a search worth it? Looks at some words of the first draws."""
-    s = _Search(draws[:DRAWS_LEAST])
+def _is_likely(draws: list[Draw], kind: int) -> bool:
+    """Looks for some words of the first draws."""
+    s = _Search(draws[:DRAWS_LEAST], kind)
     hits = 0
     for i in range(_PROBED):
         hits += s.partners_of(_WIDELY * i + 1)[1] > 0
@@ -170,9 +173,14 @@ def probe(draws: list[Draw]) -> bool:
     return False
 
 
-def look(streams: Streams, draws: list[Draw], resource: int) -> Result:
+def probe(draws: list[Draw]) -> int:
+    """The kind for which a search is worth it, or 0."""
+    return next((kind for kind in (MT19937, MT19937_BYTES) if _is_likely(draws, kind)), 0)
+
+
+def look(streams: Streams, draws: list[Draw], kind: int, resource: int) -> Result:
     """Draws in the order of their starts, not necessarily of one process, nor all of them."""
-    s = _Search(draws)
+    s = _Search(draws, kind)
     s.join_all()
     spread = s.largest_group()
     if spread < MT_N or spread >= len(s.x) * _MOST_SPREAD:
@@ -185,5 +193,5 @@ def look(streams: Streams, draws: list[Draw], resource: int) -> Result:
     run = s.last_run()
     if run is None:
         return Result.HOPELESS if s.hopeless() else Result.NOT_FOUND
-    streams.add_mt(resource, s.known[run : run + MT_N], len(s.known) - run - MT_N)
+    streams.add_mt(kind, resource, s.known[run : run + MT_N], len(s.known) - run - MT_N)
     return Result.FOUND

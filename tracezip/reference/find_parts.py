@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tracezip.reference.generators import GOLDEN, M64
 
-SPLITMIX, V8_WORDS, V8_DIGITS, MT19937, GO_READ, GO_INT63 = range(6)
+SPLITMIX, V8_WORDS, V8_DIGITS, MT19937, GO_READ, GO_INT63, MT19937_BYTES = range(7)
 """The kinds of generators."""
 
 SAMPLE, WINDOW, LEAST = 192, 48, 4

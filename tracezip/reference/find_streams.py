@@ -11,6 +11,7 @@ from tracezip.reference.find_parts import (
     GO_READ,
     MAX_STREAMS,
     MT19937,
+    MT19937_BYTES,
     V8_DIGITS,
     V8_WORDS,
     Credit,
@@ -19,7 +20,19 @@ from tracezip.reference.find_parts import (
     Origin,
     Sizes,
 )
-from tracezip.reference.generators import M64, MT_M, MT_N, REFILL, temper, twist, untemper, untwist, v8_back, v8_step
+from tracezip.reference.generators import (
+    M64,
+    MT_M,
+    MT_N,
+    REFILL,
+    mt_id,
+    temper,
+    twist,
+    untemper,
+    untwist,
+    v8_back,
+    v8_step,
+)
 from tracezip.reference.go_rand import (
     GO_BATCH,
     GO_N,
@@ -71,6 +84,10 @@ class Stream:
     """Go with a seed: words that the process drew before the first value."""
 
     @property
+    def is_mt(self) -> bool:
+        return self.kind in (MT19937, MT19937_BYTES)
+
+    @property
     def is_go(self) -> bool:
         return self.kind in (GO_READ, GO_INT63)
 
@@ -102,8 +119,8 @@ class Stream:
 
     def id_at(self, place: int) -> int:
         at = place - self.begin
-        if self.kind == MT19937:
-            return self.values[at] | self.values[at + 1] << 32
+        if self.is_mt:
+            return mt_id(self.values[at], self.values[at + 1], self.kind == MT19937_BYTES)
         if self.kind != V8_DIGITS:
             return self.values[at] << 32 | self.values[at + 1]
         span_id = 0
@@ -171,7 +188,7 @@ class Streams:
 
     def _make_after(self, g: Stream, n: int) -> None:
         entered = len(g.values) - (g.values_of_id - 1) if g.values else 0
-        if g.kind == MT19937:
+        if g.is_mt:
             g.values += _mt_after(g.values, n)
         elif g.is_go:
             g.values += _go_after(g, n)
@@ -181,7 +198,7 @@ class Streams:
         self._enter(g, g.begin + entered, len(g.values) - (g.values_of_id - 1) - entered)
 
     def _make_before(self, g: Stream, n: int) -> None:
-        if g.kind == MT19937:
+        if g.is_mt:
             values = _mt_before(g.values, n)
         elif g.is_go:
             values = list(_go_before(g, n))
@@ -260,9 +277,9 @@ class Streams:
             self._make_after(g, g.ahead)
             self._make_before(g, g.ahead // 2)
 
-    def add_mt(self, resource: int, words: list[int], more: int) -> None:
+    def add_mt(self, kind: int, resource: int, words: list[int], more: int) -> None:
         """624 words in a row, untempered; a word that was drawn lies `more` words after the last one."""
-        g = self._add(MT19937, resource)
+        g = self._add(kind, resource)
         if not self._may_make(g, MT_N + more + g.ahead):
             return
         g.values = [temper(word) for word in words]
@@ -324,7 +341,7 @@ class Streams:
     @staticmethod
     def origin(g: Stream, position: int) -> Origin:
         back = max((position - g.base & M64) - g.begin - _ORIGIN_BACK, 0)
-        if g.kind == MT19937:
+        if g.is_mt:
             back = min(back, len(g.values) - MT_N)
             parameters = tuple(untemper(value) for value in g.values[back : back + MT_N])
         elif g.is_go:

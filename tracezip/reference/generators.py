@@ -47,6 +47,11 @@ def untemper(y: int) -> int:
     return t ^ t >> 11 ^ t >> 22
 
 
+def mt_id(first: int, second: int, of_bytes: bool) -> int:
+    """The id of two words as they are drawn, or as their bytes are: so Ruby's SDK draws ids."""
+    return int.from_bytes((first | second << 32).to_bytes(8, "little"), "big" if of_bytes else "little")
+
+
 def twist(a: int, b: int) -> int:
     """What x[n] (its top bit) and x[n + 1] (the others) add to x[n + 397] for x[n + 624]."""
     y = a & 0x80000000 | b & 0x7FFFFFFF

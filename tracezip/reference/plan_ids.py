@@ -155,4 +155,4 @@ def _uses_worth(state: GeneratorState) -> int:
     kind = GeneratorKind(state.kind)
     if kind.is_go and not state.seed:
         return 640
-    return {GeneratorKind.SPLITMIX: 2, GeneratorKind.MT19937: 360}.get(kind, 3)
+    return 360 if kind.is_mt else 2 if kind == GeneratorKind.SPLITMIX else 3
