@@ -16,7 +16,7 @@ VARIABLE = "TRACEZIP_BACKEND"
 _MODULES = {"native": "tracezip._native", "reference": "tracezip.reference"}
 
 
-BlockSummary = tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes]
+BlockSummary = tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes, bytes | None]
 """Of the spans of a block, in the order in which they come, numbers in the byte order of this machine:
 
 0: least start, largest end, least and largest duration (ns; 0 if a span ends before it starts).
@@ -24,6 +24,8 @@ BlockSummary = tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes
 2: for each pair of service.name and span name two numbers of strings, spans, spans with status ERROR (uint32), the
 largest duration of all and of those with ERROR (uint64).
 3, 4: for each trace id its hash (uint64; FORMAT.md, "Index") and the row of its last span (uint32).
+5: for each span with status ERROR the two halves of its trace id, its span id, its duration (uint64), its row and the
+number of its pair (uint32). None if one has not all ids and times, or ends before it starts.
 """
 
 

@@ -80,10 +80,16 @@ cdef extern from "encode.h" nogil:
     ctypedef struct Pairs:
         const Pair *v
         size_t n
+    ctypedef struct Failure:
+        pass
+    ctypedef struct Failures:
+        const Failure *v
+        size_t n
     ctypedef struct CSummary "Summary":
-        uint32_t is_unknown
+        uint32_t is_unknown, is_vague
         uint64_t min_start, max_end, min_duration, max_duration
         Pairs pairs
+        Failures failures
         U32s strings, last_row
         U64s trace_hash
     ctypedef struct String:
@@ -485,6 +491,9 @@ cdef class Encoder(_Rows):
             PyBytes_FromStringAndSize(<const char *>s.pairs.v, s.pairs.n * sizeof(Pair)),
             _wide(&s.trace_hash),
             _narrow(&s.last_row),
+            None if s.is_vague else PyBytes_FromStringAndSize(
+                <const char *>s.failures.v, s.failures.n * sizeof(Failure)
+            ),
         )
 
     def trim(self):

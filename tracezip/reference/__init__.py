@@ -145,7 +145,7 @@ class Encoder(look.RowReader):
         s.rows = [[] for _ in KINDS]
         return tuple((coders.get(name) or plains[name]).end() for name in _SECTIONS)
 
-    def summary(self) -> tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes] | None:
+    def summary(self) -> tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes, bytes | None] | None:
         return summarize(self._messages)
 
     @property

@@ -77,19 +77,22 @@ class Archive:
         other.units = self.units
         return other
 
-    def chunks(self, n_wanted: Callable[[Unit], int]) -> Iterator[Chunk]:
-        """The chunks of the units of which spans are wanted: so many of the first ones, `ALL`, or 0 for none.
+    def chunks(self, answer: Callable[[Unit], int | Chunk]) -> Iterator[Chunk]:
+        """The chunks of the units of which spans are wanted: so many of the first ones, `ALL`, or 0 for none; or a
+        chunk that need not be read.
 
         They come in the order of the file. A chunk is good until the next one is asked for. A message that goes on in
         other units is always whole.
         """
-        wanted, likes = [n_wanted(unit) for unit in self.units], self._likes
+        wanted, likes = [answer(unit) for unit in self.units], self._likes
         joiner = None if self._is_known else Joiner()
         if joiner is not None:
             wanted = self._whole_messages(wanted)
         last = -1
         for i, n in enumerate(wanted):
-            if n:
+            if not isinstance(n, int):
+                yield n
+            elif n:
                 if joiner is not None and last != i - 1:
                     joiner.lose()
                 last = i
@@ -143,7 +146,7 @@ class Archive:
         """Whether the index knows all units: then all their spans are in rows, and no message needs to be joined."""
         return all(unit.summary is not None for unit in self.units)
 
-    def _whole_messages(self, wanted: list[int]) -> list[int]:
+    def _whole_messages(self, wanted: list[int | Chunk]) -> list[int | Chunk]:
         """If a message goes on from one unit to the next, they are wanted together."""
         for order in (range(1, len(wanted)), range(len(wanted) - 1, 0, -1)):
             for i in order:

@@ -10,7 +10,8 @@ from tracezip.errors import InputError
 from tracezip.expression import Comparison, Expression, Field
 from tracezip.index import Unit
 from tracezip.scan.archive import ALL, Archive
-from tracezip.scan.columns import Batch, batch_of, checked_names
+from tracezip.scan.columns import COLUMNS_OF_FAILED, Batch, batch_of, checked_names
+from tracezip.scan.failed import FailedSpans, failed_spans
 from tracezip.scan.messages import MessageBuilder
 from tracezip.scan.prune import Pruner
 from tracezip.scan.rows import plain_span
@@ -94,8 +95,11 @@ def scan(
 
     With a `stretch` of offsets, only of the units that begin there.
     """
-    names, selector, n_wanted = checked_names(columns), Selector(where), units_for(where)
-    for chunk in archive.chunks(lambda unit: 0 if stretch and unit.offset not in stretch else n_wanted(unit)):
+    names, selector = checked_names(columns), Selector(where)
+    answer: Callable[[Unit], int | FailedSpans] = (
+        _answers(where) if COLUMNS_OF_FAILED.issuperset(names) else units_for(where)
+    )
+    for chunk in archive.chunks(lambda unit: 0 if stretch and unit.offset not in stretch else answer(unit)):
         rows = chunk.select(selector)
         if len(rows):
             yield batch_of(chunk, rows, names)
@@ -114,7 +118,7 @@ def traces(archive: Archive, where: Expression) -> Iterator[bytes]:
 def _matching(archive: Archive, where: Expression, seen: set[bytes]) -> Iterator[tuple[bool, list[bytes]]]:
     """The ids of traces with a span for which it holds that are not in `seen`, and then are; and whether it is over."""
     selector = Selector(where)
-    for chunk in archive.chunks(units_for(where)):
+    for chunk in archive.chunks(_answers(where)):
         found = dict.fromkeys(chunk.trace_ids(chunk.select(selector)))
         new = [trace_id for trace_id in found if any(trace_id) and trace_id not in seen]
         seen.update(new)
@@ -135,5 +139,26 @@ def _whole_traces(archive: Archive, ids: list[bytes]) -> Iterator[bytes]:
 
 def units_for(where: Expression) -> Callable[[Unit], int]:
     """How many spans of a unit must be read for an expression."""
+    answer = _answers(where)
+
+    def n_wanted(unit: Unit) -> int:
+        found = answer(unit)
+        return found if isinstance(found, int) else found.n_read
+
+    return n_wanted
+
+
+def _answers(where: Expression) -> Callable[[Unit], int | FailedSpans]:
+    """How many spans of a unit must be read for an expression; or the spans, where the index tells them all."""
     pruner = Pruner(where)
-    return lambda unit: ALL if unit.summary is None or pruner.may_match(unit.summary) else 0
+
+    def answer(unit: Unit) -> int | FailedSpans:
+        if unit.summary is None:
+            return ALL
+        failed, others = pruner.who_may_match(unit.summary)
+        found = failed_spans(where, unit.summary, pruner) if failed and not others else None
+        if found is None:
+            return ALL if failed or others else 0
+        return found if len(found) else 0
+
+    return answer
