@@ -197,3 +197,6 @@ make_filter: Callable[[list[tuple[int, bytes, bytes]], int, int, int, int], tupl
 """make_filter(blocks, spans, high_bits, low_bits, place_bits): number of entries, and bytes, of the filter of a unit.
 
 Of each block: how many spans of the unit stand before it, and 3 and 4 of its BlockSummary."""
+find_in_filter: Callable[[bytes | memoryview, int, int, int, int, int], int] = _module.find_in_filter
+"""find_in_filter(filter, entries, high_bits, low_bits, place_bits, hash): the place of a trace id with this hash, + 1;
+0 if it is not there. Of bytes that are no filter the answer may be wrong."""

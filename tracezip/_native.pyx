@@ -130,6 +130,7 @@ cdef extern from "filter.h" nogil:
     size_t filter_sort(const FilterBits *b, uint64_t *keys, uint64_t *room, size_t n)
     size_t filter_size(const FilterBits *b, size_t n_keys)
     void filter_write(const FilterBits *b, const uint64_t *keys, size_t n, uint8_t *to)
+    uint32_t filter_find(const FilterBits *b, const uint8_t *p, size_t n, uint64_t n_keys, uint64_t hash)
 
 cdef extern from "state_counts.h" nogil:
     enum: N_COUNTS, COUNT_ROWS, COUNT_SPANS, COUNT_MESSAGES
@@ -204,6 +205,17 @@ def run_end(const uint8_t[::1] data not None, size_t at, size_t most):
     with nogil:
         n_run = c_run_end(&data[at], n - at, most)
     return at + n_run
+
+
+def find_in_filter(
+    const uint8_t[::1] data not None, uint64_t n_entries, uint32_t high_bits, uint32_t low_bits, uint32_t place_bits,
+    uint64_t hash,
+):
+    """The place of a hash, + 1; 0 if it is not there."""
+    cdef FilterBits bits = FilterBits(high_bits, low_bits, place_bits)
+    if high_bits > FILTER_HIGH_BITS or low_bits > FILTER_LOW_BITS or place_bits > FILTER_PLACE_BITS:
+        raise ValueError("a filter of trace ids has more bits than it may")
+    return filter_find(&bits, &data[0], data.shape[0], n_entries, hash) if data.shape[0] else 0
 
 
 def make_filter(list blocks not None, uint64_t n_spans, uint32_t high_bits, uint32_t low_bits, uint32_t place_bits):

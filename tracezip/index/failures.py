@@ -17,7 +17,7 @@ TRACE_ID_BYTES, SPAN_ID_BYTES = 16, 8
 _MASK = (1 << 32) - 1
 _UNIT_BYTES = 1 << 16
 """No unit tells of more, by what they are estimated to take."""
-_OTHER_BYTES = 5
+_OTHER_BYTES = 4
 """What a failed span takes besides its ids, about."""
 
 

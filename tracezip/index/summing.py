@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from tracezip import limits
 from tracezip._backend import BlockSummary
 from tracezip.index.failures import Failures, failures_of
-from tracezip.index.filter import MAX_LOW_BITS, MAX_PLACE_BITS, TraceFilter, make_filter
+from tracezip.index.filter import MAX_PLACE_BITS, TraceFilter, make_filter
 from tracezip.index.units import Bounds, Pair, Summary
 
 _PAIR_WORDS = 8
@@ -129,15 +129,15 @@ def _fewer(pairs: list[Pair], n_spans: int) -> list[Pair]:
 _ROW_BYTES = 4
 _OTHER_BITS = 3
 """What an entry takes besides its lower bits and its place."""
-_FAIR_LOW_BITS, _MIN_LOW_BITS = 5, 2
-"""Places get what the first leave; there are never fewer than the second."""
+_FAIR_LOW_BITS, _MIN_LOW_BITS, _MOST_LOW_BITS = 5, 2, 11
+"""Places get what the first leave; there are never fewer than the second, nor more than the third."""
 
 
 def _filter_bits(n_traces: int, n_spans: int, n_bytes: int) -> tuple[int, int]:
     """How many lower bits, and how many of places: 1.5 bits a span, or 1.5 % of the unit, are for the filter."""
     n_free = max(3 * n_spans // 2, 3 * n_bytes // 25) // max(n_traces, 1) - _OTHER_BITS
     place_bits = max(min(n_free - _FAIR_LOW_BITS, MAX_PLACE_BITS), 0)
-    return max(min(n_free - place_bits, MAX_LOW_BITS), _MIN_LOW_BITS), place_bits
+    return max(min(n_free - place_bits, _MOST_LOW_BITS), _MIN_LOW_BITS), place_bits
 
 
 def _filter(blocks: Blocks, n_spans: int, n_bytes: int) -> TraceFilter:

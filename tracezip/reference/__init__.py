@@ -13,7 +13,7 @@ from tracezip.errors import UsageError, damaged_section
 from tracezip.reference import look, weight
 from tracezip.reference.coder import CoderReader, CoderWriter, PlainReader, PlainWriter
 from tracezip.reference.define import Plan, PlannedGenerator, code_definitions
-from tracezip.reference.filter import make_filter
+from tracezip.reference.filter import find_in_filter, make_filter
 from tracezip.reference.format_limits import BUDGET_OF_BYTE
 from tracezip.reference.parse import Parser
 from tracezip.reference.plan import Planner
@@ -26,7 +26,7 @@ from tracezip.reference.tables import KINDS, Kind, Message, Record
 from tracezip.reference.write import Writer
 from tracezip.walk import count_spans, other_fields, run_end
 
-__all__ = ["NAME", "Decoder", "Encoder", "count_spans", "make_filter", "other_fields", "run_end"]
+__all__ = ["NAME", "Decoder", "Encoder", "count_spans", "find_in_filter", "make_filter", "other_fields", "run_end"]
 
 NAME = "reference"
 

@@ -62,7 +62,7 @@ class Archive:
         """In the order of the file."""
         position = self._file.tell()
         try:
-            return read_units(self._file)
+            return read_units(self._pieces)
         finally:
             self._file.seek(position)
 
@@ -74,7 +74,7 @@ class Archive:
     def again(self) -> Archive:
         """The same archive, for a second query while the first one goes on."""
         other = Archive(self._file, self._damages, self._dictionary)
-        other.units = self.units
+        other.units, other._pieces = self.units, self._pieces
         return other
 
     def chunks(self, answer: Callable[[Unit], int | Chunk]) -> Iterator[Chunk]:

@@ -9,6 +9,7 @@ from tracezip.convert.spans import Span
 from tracezip.errors import InputError
 from tracezip.expression import Comparison, Expression, Field
 from tracezip.index import Unit
+from tracezip.mix import hash_of_id
 from tracezip.scan.archive import ALL, Archive
 from tracezip.scan.columns import COLUMNS_OF_FAILED, Batch, batch_of, checked_names
 from tracezip.scan.failed import FailedSpans, failed_spans
@@ -30,7 +31,8 @@ def trace(archive: Archive, trace_id: bytes | str) -> bytes | None:
         return None
     builder, is_there = MessageBuilder(), False
     selector = Selector(Comparison(_TRACE_ID, "=", wanted.hex()))
-    for chunk in archive.chunks(lambda unit: _n_spans_of(unit, wanted)):
+    trace_hash = hash_of_id(wanted)
+    for chunk in archive.chunks(lambda unit: _n_spans_of(unit, trace_hash)):
         for part in chunk.span_bytes(chunk.select(selector)):
             builder.add(part)
             is_there = True
@@ -46,11 +48,11 @@ def _id_of(trace_id: bytes | str) -> bytes:
         raise InputError(f"a trace id is bytes, or hexadecimal text: {trace_id!r}", code="argument") from None
 
 
-def _n_spans_of(unit: Unit, trace_id: bytes) -> int:
-    """How many spans of a unit must be read to find all of a trace."""
+def _n_spans_of(unit: Unit, trace_hash: int) -> int:
+    """How many spans of a unit must be read to find all of the traces whose ids have this hash."""
     if unit.summary is None:
         return ALL
-    last = unit.summary.last_sixteenth(trace_id)
+    last = unit.summary.trace_filter.last_sixteenth_of(trace_hash)
     return 0 if last is None else ALL if last == 16 else -(-unit.n_spans * last // 16)
 
 
@@ -129,7 +131,8 @@ def _matching(archive: Archive, where: Expression, seen: set[bytes]) -> Iterator
 def _whole_traces(archive: Archive, ids: list[bytes]) -> Iterator[bytes]:
     builders = {trace_id: MessageBuilder() for trace_id in ids}
     selector = Selector(Comparison(_TRACE_ID, "in", tuple(trace_id.hex() for trace_id in ids)))
-    for chunk in archive.chunks(lambda unit: max(_n_spans_of(unit, trace_id) for trace_id in ids)):
+    hashes = list(map(hash_of_id, ids))
+    for chunk in archive.chunks(lambda unit: max(_n_spans_of(unit, trace_hash) for trace_hash in hashes)):
         rows = chunk.select(selector)
         for trace_id, part in zip(chunk.trace_ids(rows), chunk.span_bytes(rows), strict=True):
             builders[trace_id].add(part)
