@@ -235,12 +235,9 @@ class _PairTable:
         self.kinds: list[Kind] = [(texts[i], texts[k]) for i, k in zip(services, names, strict=True)]
 
     def of_unit(self, i: int) -> UnitPairs:
-        first, stop = self._ends[i : i + 2]
-        return UnitPairs(self.kinds, self._pairs[first:stop], partial(self._pair, first))
+        return UnitPairs(self.kinds, self._pairs, (self._ends[i], self._ends[i + 1]), self._pair)
 
-    def _pair(self, first: int, i: int) -> Pair:
-        """Pair number i of the unit whose pairs begin at `first`."""
-        i += first
+    def _pair(self, i: int) -> Pair:
         durations = (_DURATIONS[min(column[i], len(_DURATIONS) - 1)] for column in self._codes)
         return Pair(*self.kinds[self._pairs[i]], self._spans[i], self._errors[i], *durations)
 

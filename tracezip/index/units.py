@@ -26,24 +26,24 @@ class Pair(NamedTuple):
 
 
 class UnitPairs:
-    """The pairs of a unit, each made when it is asked for."""
+    """The pairs of a unit: a stretch of those of several units, each made when it is asked for."""
 
-    __slots__ = ("_make", "kinds", "numbers")
+    __slots__ = ("_make", "_numbers", "_rows", "kinds")
 
-    def __init__(self, kinds: Sequence[Kind], numbers: Sequence[int], make: Callable[[int], Pair]) -> None:
+    def __init__(
+        self, kinds: Sequence[Kind], numbers: Sequence[int], rows: tuple[int, int], make: Callable[[int], Pair]
+    ) -> None:
+        """`numbers`: of each pair of all units, the number of its service and name in `kinds`."""
         self.kinds = kinds
-        """Services and names, also of other units, whose pairs have the same list."""
-        self.numbers = numbers
-        """Of each pair, the number of its service and name in `kinds`."""
-        self._make = make
+        self._numbers, self._rows, self._make = numbers, rows, make
 
     def among(self, wanted: Sequence[int]) -> list[Pair]:
         """Those of which `wanted` has something else than 0 for their kind."""
-        make = self._make
-        return [make(i) for i, number in enumerate(self.numbers) if wanted[number]]
+        first, stop = self._rows
+        return [self._make(i) for i, kind in enumerate(self._numbers[first:stop], first) if wanted[kind]]
 
     def all(self) -> list[Pair]:
-        return list(map(self._make, range(len(self.numbers))))
+        return list(map(self._make, range(*self._rows)))
 
 
 class Bounds(NamedTuple):
