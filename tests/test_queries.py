@@ -88,7 +88,7 @@ def is_otlp(message: bytes) -> bool:
 @pytest.fixture
 def small_units() -> Iterator[None]:
     """Archives of a few spans have an index of several units."""
-    with mock.patch.multiple(limits, BLOCK_SPANS=3, UNIT_SPANS=5):
+    with mock.patch.multiple(limits, BLOCK_SPANS=3, UNIT_SPANS=5, INDEX_SPAN_BITS=1 << 20):
         yield
 
 
