@@ -86,6 +86,8 @@ static void find_field(const RowReader *r, const FieldName *f, u32 *to) {
         if (known[which] == OPEN_QUESTION)
             known[which] = by_path ? look_at_path(t, which, f) : look_at(t, which, NULL, f);
         u32 k = known[which];
+        if (r->lacks_values && k >= A_HOLE && k != FIELD_MANY)
+            tz_fail(&t->env, TZ_ENOUGH, "");
         to[row] = k < A_HOLE || k == FIELD_MANY ? k : r->b->atoms.v[q->values.v[row] + k - A_HOLE] + 1;
     }
 }

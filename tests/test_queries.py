@@ -141,6 +141,23 @@ def test_columns_are_what_the_spans_say(small_units: None, backend: str, oddity:
                 assert found == [COLUMNS[name].of(span) for span in spans], (where, name)
 
 
+@given(st.integers(0, 2**32), st.sampled_from([0, 20]))
+@settings(max_examples=25, deadline=None)
+def test_what_is_found_without_decoding_all_of_a_block_is_what_the_spans_say(seed: int, oddity: int) -> None:
+    """Times and values are left out where neither the question nor the columns need them, or seem to."""
+    messages, r = some_messages(seed, oddity), random.Random(seed)
+    without_times = [name for name in COLUMNS if name not in ("timestamp", "end_timestamp", "duration")]
+    with mock.patch.multiple(limits, BLOCK_SPANS=3, UNIT_SPANS=1), tracezip.open(archive(messages)) as reader:
+        for where in [question(r) for _ in range(12)]:
+            spans, names = naive(messages, where), r.sample(without_times, 3)
+            batches = list(reader.scan(where, names))
+            for name in names:
+                found = [value for batch in batches for value in batch[name].tolist()]
+                assert found == [COLUMNS[name].of(span) for span in spans], (where, name)
+            wanted = list(dict.fromkeys(span.trace_id for span in spans if any(span.trace_id)))
+            assert list(reader.traces(where)) == [reader.trace(trace_id) for trace_id in wanted]
+
+
 def span_of_number(i: int) -> bytes:
     """Twenty of each name; each ends at another time."""
     times = b"\x39" + bytes(8) + b"\x41" + bytes([i]) * 8

@@ -39,8 +39,8 @@ class BlockRows(Protocol):
         children, n_scopes, n_spans, n_events and n_links.
         """
 
-    def fields(self, place: int, tag: int, key: bytes | None = None) -> bytes:
-        """What each record in which a place is has of a field: bytes of uint32.
+    def fields(self, place: int, tag: int, key: bytes | None = None) -> bytes | None:
+        """What each record in which a place is has of a field: bytes of uint32; None if that was left out.
 
         0: it has none, or one without a value. `FIELD_MANY`: it came more than once, or only the bytes of the record
         can tell. Else a number for `atoms`. Places, and their tags of attributes, are those of FORMAT.md; with a key it
@@ -134,8 +134,15 @@ class BlockDecoder(BlockRows, Protocol):
         copy.
         """
 
-    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize) -> None:
+    skipped: int
+    """What the last `read` left out."""
+
+    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize, skips: int = 0) -> None:
         """The rows of a block.
+
+        skips: `SKIP_TIMES`, `SKIP_VALUES`, or both: they may be left out of the first block after `reset`, which takes
+        less time. Then there are no starts and ends, or not all fields; no records and no parts; and until `reset` no
+        other block can be read.
 
         After `most_spans` spans it stops: what comes behind them is neither there nor checked, and until `reset` no
         other block can be read. Raises as `decode` does, but does not look whether `n_bytes` is right: `parts` does.
@@ -154,6 +161,9 @@ class BlockDecoder(BlockRows, Protocol):
     def statistics(self) -> dict[str, int]:
         """Counts of the restart group so far, `spans` and `traces` among them."""
 
+
+SKIP_TIMES, SKIP_VALUES = 1, 2
+"""See BlockDecoder.read."""
 
 FIELD_MANY = 0xFFFFFFFF
 """See BlockDecoder.fields."""

@@ -61,7 +61,7 @@ cdef extern from "encode.h" nogil:
     ctypedef struct Section:
         const uint8_t *p
         size_t n
-    enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, N_COLUMNS
+    enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, TZ_ENOUGH, N_COLUMNS
     Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
     CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream, uint32_t halvings)
     void encoder_trim(CEncoder *e)
@@ -108,7 +108,9 @@ cdef extern from "decode.h" nogil:
     void decoder_free(CDecoder *d)
     size_t decoder_held(const CDecoder *d)
     int decoder_reset(CDecoder *d, const CDecoder *like)
-    int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, const char **where)
+    int decoder_read(
+        CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, uint32_t skips, const char **where)
+    int decoder_is_sure(const CDecoder *d)
     int decoder_measure(CDecoder *d, const char **where)
     int decoder_write(CDecoder *d, uint8_t *const *to, const char **where)
     size_t decoder_messages(const CDecoder *d)
@@ -344,6 +346,9 @@ cdef class _Rows:
     cdef _check(self, int code, const char *where):
         raise NotImplementedError  # likewise
 
+    cdef _whole(self):
+        """Raises UsageError if some of the records was left out."""
+
     def columns(self, names=COLUMNS):
         cdef RowReader r = self._rows()
         return {name: _column(r.b, name) for name in names}
@@ -362,6 +367,8 @@ cdef class _Rows:
         to = <uint32_t *>PyBytes_AS_STRING(out)
         with nogil:
             code = rows_field(&r, &f, to)
+        if code == TZ_ENOUGH:
+            return None
         self._check(code, b"memory")
         return out
 
@@ -380,6 +387,7 @@ cdef class _Rows:
     def records(self, uint32_t kind, const uint32_t[::1] rows not None):
         cdef RowReader r = self._rows()
         cdef size_t n = rows.shape[0], i
+        self._whole()
         if kind > 2:
             raise ValueError(f"kind is {kind}; there are 0, 1 and 2")
         for i in range(n):
@@ -570,7 +578,8 @@ cdef class Decoder(_Rows):
     """The sections of blocks to messages; its dictionaries live until `reset`."""
     cdef CDecoder *_c
     cdef _Preset _strings
-    cdef bint _is_partial
+    cdef bint _is_partial, _is_fresh
+    cdef readonly uint32_t skipped
     cdef Decoder _like  # what this one knows may stand in the memory of that one
 
     def __cinit__(self, preset):
@@ -579,6 +588,7 @@ cdef class Decoder(_Rows):
 
     cdef _begin(self):
         self._c = decoder_new(self._strings.c)
+        self._is_fresh = True
         if self._c == NULL:
             raise MemoryError("no memory for a decoder")
 
@@ -614,7 +624,11 @@ cdef class Decoder(_Rows):
         self._alive()
         return decoder_rows(self._c)
 
-    def read(self, sections, uint64_t n_bytes, uint64_t most_spans=sys.maxsize):
+    cdef _whole(self):
+        if self.skipped:
+            raise UsageError("this decoder has left out what records have; reset it")
+
+    def read(self, sections, uint64_t n_bytes, uint64_t most_spans=sys.maxsize, uint32_t skips=0):
         cdef Input inputs[N_SECTIONS]
         cdef const uint8_t[::1] view
         cdef const char *where = NULL
@@ -630,10 +644,19 @@ cdef class Decoder(_Rows):
             held.append(view)
             inputs[i].p = &view[0] if view.shape[0] else <const uint8_t *>b""
             inputs[i].n = view.shape[0]
+        skips = skips if self._is_fresh else 0
+        self._is_fresh = False
         with nogil:
-            code = decoder_read(self._c, inputs, n_bytes, most_spans, &where)
+            code = decoder_read(self._c, inputs, n_bytes, most_spans, skips, &where)
+        if skips and not (code == TZ_OK and decoder_is_sure(self._c)):
+            decoder_free(self._c)
+            self._c = NULL
+            self.reset(self._like)
+            self.read(sections, n_bytes, most_spans)
+            return
         self._check(code, where)
-        self._is_partial = decoder_batch(self._c).start.n >= most_spans
+        self.skipped = skips
+        self._is_partial = skips or decoder_batch(self._c).span_id.n >= most_spans
 
     cdef uint8_t **_places(self) except NULL:
         cdef uint8_t **to = <uint8_t **>malloc((decoder_messages(self._c) + 1) * sizeof(uint8_t *))
@@ -718,7 +741,7 @@ cdef class Decoder(_Rows):
         return numbers.tobytes(), bytes(flags)
 
     def reset(self, Decoder like=None):
-        self._is_partial = False
+        self._is_partial, self._is_fresh, self.skipped = False, True, 0
         if like is not None:
             like._alive()
             if like._strings is not self._strings:

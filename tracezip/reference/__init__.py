@@ -180,6 +180,8 @@ class Encoder(look.RowReader):
 class Decoder(look.RowReader):
     """The sections of blocks to messages; its dictionaries live until `reset`."""
 
+    skipped = 0
+
     def __init__(self, preset: Sequence[bytes]) -> None:
         self._preset = preset
         self.reset()
@@ -207,7 +209,8 @@ class Decoder(look.RowReader):
             goes_on = more
         return messages, len(parts), goes_on
 
-    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize) -> None:
+    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize, skips: int = 0) -> None:
+        """It leaves nothing out."""
         self._check_alive()
         if self._is_partial:
             raise UsageError("this decoder has left a block unread; reset it")

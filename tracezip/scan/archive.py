@@ -54,6 +54,7 @@ class Archive:
         self._damages = damages
         self._dictionary = dictionary
         self._decoder = _taken_decoder()
+        self._skips = 0
         self._like: _backend.BlockDecoder | None = None
         self._unzstd = UnzstdStage()
 
@@ -77,13 +78,15 @@ class Archive:
         other.units, other._pieces = self.units, self._pieces
         return other
 
-    def chunks(self, answer: Callable[[Unit], int | Chunk]) -> Iterator[Chunk]:
+    def chunks(self, answer: Callable[[Unit], int | Chunk], skips: int = 0) -> Iterator[Chunk]:
         """The chunks of the units of which spans are wanted: so many of the first ones, `ALL`, or 0 for none; or a
         chunk that need not be read.
 
         They come in the order of the file. A chunk is good until the next one is asked for. A message that goes on in
-        other units is always whole.
+        other units is always whole. `skips`: what is not likely to be asked of them, as for `BlockDecoder.read`; it can
+        be, but then a block is decoded again.
         """
+        self._skips = skips
         wanted, likes = [answer(unit) for unit in self.units], self._likes
         joiner = None if self._is_known else Joiner()
         if joiner is not None:
@@ -180,7 +183,8 @@ class Archive:
                 frame = self._frame(at)
                 if frame.kind == BLOCK:
                     block = _block_of(frame)
-                    rows = self._read(frame, block, chain, n_wanted, joins=joiner is not None)
+                    skips = self._skips if joiner is None and unit.n_blocks == 1 else 0
+                    rows = self._read(frame, block, chain, n_wanted, skips, joins=joiner is not None)
                     chain = block.header.chain + 1
                     n_wanted -= rows.n_spans
                     if joiner is None:
@@ -195,7 +199,7 @@ class Archive:
             else:
                 at += frame.n_bytes
 
-    def _read(self, frame: Frame, block: Block, chain: int | None, most_spans: int, *, joins: bool) -> Rows:
+    def _read(self, frame: Frame, block: Block, chain: int | None, most_spans: int, skips: int, *, joins: bool) -> Rows:
         """The rows of a block, up to so many spans."""
         header = block.header
         try:
@@ -203,19 +207,28 @@ class Archive:
                 raise FormatError("the block does not follow the one before it: a part of the data is missing")
             if not header.chain:
                 self._decoder.reset(self._like)
-            rows = self._read_rows(block, ALL if header.chain else most_spans, joins=joins)
+            rows = self._read_rows(block, ALL if header.chain else most_spans, skips, joins=joins)
             if rows.n_spans != header.n_spans and rows.n_spans < most_spans:
                 raise FormatError(f"the block has {rows.n_spans} spans and not the {header.n_spans} that it says")
         except TracezipError as error:
             raise _placed(error, frame) from None
         return rows
 
-    def _read_rows(self, block: Block, most_spans: int, *, joins: bool) -> Rows:
+    def _read_rows(self, block: Block, most_spans: int, skips: int, *, joins: bool) -> Rows:
         """All rows, if messages of the block have to be joined: they are not to be had of a part of it."""
         sections, n_bytes = self._unzstd.sections(block), block.header.n_bytes
-        self._decoder.read(sections, n_bytes, most_spans)
-        rows = Rows(self._decoder)
-        if not joins and not all_in_rows(self._decoder):
+
+        def need(what: int) -> None:
+            """What was skipped is needed after all; of the blocks to come it will be too."""
+            if self._decoder.skipped & what:
+                self._skips &= ~what
+                left = self._decoder.skipped & ~what
+                self._decoder.reset(self._like)
+                self._decoder.read(sections, n_bytes, most_spans, left)
+
+        self._decoder.read(sections, n_bytes, most_spans, skips)
+        rows = Rows(self._decoder, need)
+        if not joins and not all_in_rows(self._decoder, need):
             raise FormatError("the block has what its index does not know of: the data is damaged, or made to deceive")
         if not joins or rows.n_spans < most_spans or not (any(self._decoder.outline()[1]) or block.header.continued):
             return rows

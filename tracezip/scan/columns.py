@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tracezip._backend import FIELD_MANY
+from tracezip._backend import FIELD_MANY, SKIP_TIMES, SKIP_VALUES
 from tracezip.convert.spans import STATUS_ERROR, Event, Link, Span
 from tracezip.errors import InputError
-from tracezip.expression import Field
+from tracezip.expression import Expression, Field
 from tracezip.scan.chunks import Chunk, RowChunk
 from tracezip.scan.failed import FailedSpans
 from tracezip.scan.messages import SpanBytes
@@ -144,6 +144,23 @@ def checked_names(columns: Iterable[str] | None) -> list[str]:
         if name not in COLUMNS:
             raise InputError(f"there is no column {name!r}; there are {', '.join(COLUMNS)}", code="argument")
     return names
+
+
+_TIMES = frozenset({"start", "end", "duration"})
+
+
+def skips_of(where: Expression, names: Iterable[str]) -> int:
+    """What of a block does not matter for an expression and these columns, see BlockDecoder.read.
+
+    Values are only left out together with times: else it saves little, and a block is read twice if it turns out that
+    a field that is asked for does not stand in its paths.
+    """
+    columns = [COLUMNS[name] for name in names]
+    if not all(map(_is_in_rows, columns)):
+        return 0
+    fields = where.fields.union(column.field for column in columns if column.field is not None)
+    has_times = any(not field.scope and field.key in _TIMES for field in fields)
+    return 0 if has_times else SKIP_VALUES | SKIP_TIMES
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------
