@@ -16,7 +16,7 @@ typedef struct {
 } Plan;
 
 static u32 code_count_of(State *s, u32 which, size_t n) {
-    u64 r = code_wide(&s->coders[TREE_SECTION], context(&s->x, F_COUNT, which, 0, PAIR_CELLS), n);
+    u64 r = code_number(&s->coders[TREE_SECTION], context(&s->x, F_COUNT, which, 0, PAIR_CELLS), n);
     if (r > TZ_MAX_ROWS)
         tz_fail(&s->t.env, TZ_LIMIT, "tree");
     return (u32)r;
@@ -26,7 +26,7 @@ static void define_skeleton(State *s, u32 v) {
     Skeleton k = {0};
     if (TZ_ENCODING)
         k = s->skeletons.v[v];
-    u64 n = code_wide(&s->coders[TREE_SECTION], context(&s->x, F_TEXT_LENGTH, 0, 1, PAIR_CELLS), k.n);
+    u64 n = code_number(&s->coders[TREE_SECTION], context(&s->x, F_TEXT_LENGTH, 0, 1, PAIR_CELLS), k.n);
 #if TZ_ENCODING
     (void)n;
     bytes_append(&s->t.env, &s->streams[TEXT].out, k.p, k.n);
@@ -52,7 +52,7 @@ static u32 define_string(State *s, u32 family, u32 cls, u32 v) {
     Tables *t = &s->t;
     u32 def = TZ_ENCODING ? t->strings.v[v].def : 0;
     if (code_bit(c, context(&s->x, F_STRING_KNOWN, family, cls, BIT_CELLS), def != 0)) {
-        u64 number = code_wide(c, context(&s->x, F_STRING, family, 0, PAIR_CELLS), def - 1);
+        u64 number = code_number(c, context(&s->x, F_STRING, family, 0, PAIR_CELLS), def - 1);
         if (number >= t->def_strings.n)
             tz_fail(&t->env, TZ_CORRUPT, "tree");
         return t->def_strings.v[number];
@@ -72,7 +72,7 @@ static u32 define_class(State *s, u32 v) {
     budget_spend(s, 4);
     k.place = (u8)code_nibble(c, context(&s->x, F_CLASS_NEW, 0, 0, NIBBLE_CELLS), k.place);
     k.op = (u8)code_nibble(c, context(&s->x, F_CLASS_NEW, 1, k.place, NIBBLE_CELLS), k.op);
-    u64 tag = code_wide(c, context(&s->x, F_CLASS_NEW, 2, (u32)k.place << 8 | k.op, PAIR_CELLS), k.tag);
+    u64 tag = code_number(c, context(&s->x, F_CLASS_NEW, 2, (u32)k.place << 8 | k.op, PAIR_CELLS), k.tag);
     k.tag = (u32)tag;
     if (k.place >= N_PLACES || k.op >= N_OPS || tag >> 32)
         tz_fail(&t->env, TZ_CORRUPT, "tree");
@@ -217,7 +217,7 @@ static u32 define_atom(State *s, u32 cls, u32 v) {
     if (class_is_text(&t->classes.v[cls]))
         value = define_string(s, 1, class_def, (u32)value);
     else
-        value = code_wide(c, context(&s->x, F_VALUE, class_def, 0, PAIR_CELLS), value);
+        value = code_number(c, context(&s->x, F_VALUE, class_def, 0, PAIR_CELLS), value);
 #if !TZ_ENCODING
     v = atom_read(s, cls, value);
 #endif
@@ -295,7 +295,7 @@ static void code_generator_state(State *s, GeneratorState *g) {
     u64 thread;
     switch (g->kind) {
         case GENERATOR_SPLITMIX:
-            thread = code_wide(c, context(&s->x, F_GENERATOR, 1, 0, PAIR_CELLS), g->thread);
+            thread = code_number(c, context(&s->x, F_GENERATOR, 1, 0, PAIR_CELLS), g->thread);
             if (thread >> 32)
                 tz_fail(&s->t.env, TZ_CORRUPT, "tree");
             g->thread = (u32)thread;

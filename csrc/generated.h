@@ -63,9 +63,9 @@ static Cell *from_context(State *s, u32 role, u32 path) {
 static Cell *position_context(State *s, u32 role, u32 from, u32 path) {
     u32 name = role << 2 | from;
     if (role == ROLE_TRACE)
-        return context(&s->x, F_POSITION, name, path, SIGNED_CELLS);
+        return context(&s->x, F_POSITION, name, path, PAIR_CELLS);
     return kept_context(&s->x, &s->x.of_path.v[(size_t)path * PATH_CONTEXTS + AT_POSITION + name], F_POSITION, name,
-                        path, SIGNED_CELLS);
+                        path, PAIR_CELLS);
 }
 
 /* How many values more than those of what was told before an id, or two halves of one, needs. */
@@ -102,7 +102,7 @@ static Origin code_origin(State *s, Coder *c, u32 role, u32 path, const Origin *
     u32 at = from < FROM_OTHER ? near[from].generator - 1 : code_other_generator(s, c, role, path, v.generator - 1);
     Generator *g = &s->generators.v[at];
     u64 base = from < FROM_OTHER ? near[from].position : g->last;
-    u64 position = base + code_signed(c, position_context(s, role, from, path), v.position - base);
+    u64 position = base + code_number(c, position_context(s, role, from, path), v.position - base);
     if (!position_is_allowed(s, g, position, n_ids))
         tz_fail(&s->t.env, TZ_CORRUPT, "ids");
     u64 more = values_needed(g, position, n_ids);

@@ -80,7 +80,7 @@ static u32 trace_symbol(const State *s, u32 v) {
 static u32 code_old_trace(State *s, Coder *c, u32 told, u32 v) {
     u64 back = told - TRACE_OLD;
     if (told == TRACE_OLDER) {
-        u64 more = code_wide(c, family_context(&s->x, F_TRACE_BACK, PAIR_CELLS), (u64)s->traces.n - 1 - v - back);
+        u64 more = code_number(c, family_context(&s->x, F_TRACE_BACK, PAIR_CELLS), (u64)s->traces.n - 1 - v - back);
         back = more < s->traces.n ? back + more : more; /* without going round 2^64 */
     }
     if (back >= s->traces.n)

@@ -36,19 +36,18 @@ static void contexts_free(Contexts *x) {
     VEC_FREE(x->of_slot);
 }
 
-/* Sizes of contexts, in cells of 32 bits: one bit; a nibble; two; two levels of them; the same and bits for signs. */
-enum { BIT_CELLS = 1, NIBBLE_CELLS = 8, SMALL_CELLS = 16, PAIR_CELLS = 17 * 8, SIGNED_CELLS = PAIR_CELLS + 16 };
+/* Sizes of contexts, in cells of 32 bits: one bit; a nibble; two; one and another for each of its values. */
+enum { BIT_CELLS = 1, NIBBLE_CELLS = 8, SMALL_CELLS = 16, PAIR_CELLS = 17 * 8 };
 
 static void cells_begin(Cell *cells, u32 family, u32 n) {
     if (n == NIBBLE_CELLS) {
         nibble_begin((Nibble *)cells, family < N_FAMILIES && n_values[family] ? n_values[family] : 16);
         return;
     }
-    u32 nibbles = n % NIBBLE_CELLS ? 0 : n < PAIR_CELLS ? n / NIBBLE_CELLS : PAIR_CELLS / NIBBLE_CELLS;
-    for (u32 i = 0; i < nibbles; i++)
+    if (n == BIT_CELLS)
+        *cells = BIT_START;
+    for (u32 i = 0; i < n / NIBBLE_CELLS; i++)
         nibble_begin((Nibble *)(cells + (size_t)i * NIBBLE_CELLS), 16);
-    for (u32 i = nibbles * NIBBLE_CELLS; i < n; i++)
-        cells[i] = BIT_START;
 }
 
 /* The cells of a context; the pointer holds until the next call. */
@@ -102,38 +101,50 @@ static u32 code_small(Coder *c, Cell *cells, u32 v) {
     return ((u32)1 << n | (u32)code_raw(c, n, (v - 14) & ((1u << n) - 1))) + 14;
 }
 
-/* A number below 4, or its three leading digits and how many follow: a byte for every 64-bit number. */
-static inline u32 number_head(u64 v) {
-    u32 n = bit_length(v | 1);
-    return n < 3 ? (u32)v : (n - 2) << 2 | ((u32)(v >> (n - 3)) & 3);
+/* How a number begins: as 0, or with its sign and how many times four bits it has; or as one of more bits. */
+enum { NUMBER_LONG = 15, SHORT_BITS = 28 };
+
+static inline u32 number_class(u32 n, u32 minus) {
+    return !n ? 0 : n > SHORT_BITS ? NUMBER_LONG : 1 + ((n - 1) >> 2) * 2 + minus;
 }
 
-static inline u64 code_number_tail(Coder *c, u32 head, u64 v) {
-    u32 n = head < 8 ? 0 : (head >> 2) - 1;
-    if (head < 4)
-        return head;
-    u64 top = 4 | (head & 3);
-    return n ? top << n | code_raw(c, n, v & (((u64)1 << n) - 1)) : top;
+/* The number that begins with `top`, n bits before its end. */
+static inline u64 code_number_rest(Coder *c, u64 top, u32 n, u64 v) {
+    return top << n | code_raw(c, n, v & (((u64)1 << n) - 1));
 }
 
-static u64 code_wide(Coder *c, Cell *cells, u64 v) {
-    u32 head = code_pair(c, cells, number_head(v));
-    if (head >= 252)
+/* One of n bits, more than SHORT_BITS: sign and how many times eight, then the rest of its length and one digit. */
+static u64 code_long_number(Coder *c, Cell *cells, u32 n, u32 minus, u64 size) {
+    u32 more = TZ_ENCODING ? n - SHORT_BITS - 1 : 0;
+    u32 told = code_nibble(c, cells + NIBBLE_CELLS, more >> 3 << 1 | minus);
+    u32 fine =
+        code_nibble(c, cells + 16 * NIBBLE_CELLS, TZ_ENCODING ? (more & 7) << 1 | ((u32)(size >> (n - 2)) & 1) : 0);
+    n = SHORT_BITS + 1 + (told >> 1) * 8 + (fine >> 1);
+    if (n > 64)
         tz_fail(c->env, TZ_CORRUPT, "number");
-    return code_number_tail(c, head, v);
+    size = code_number_rest(c, 2 | (fine & 1), n - 2, size);
+    return told & 1 ? 0 - size : size;
 }
 
-/* A difference modulo 2^64: size, then sign. */
-static u64 code_signed(Coder *c, Cell *cells, u64 v) {
-    u64 size = v >> 63 ? 0 - v : v;
-    u32 head = code_pair(c, cells, number_head(size));
-    if (head >= 252)
-        tz_fail(c->env, TZ_CORRUPT, "number");
-    if (!head)
+/* Any number of 64 bits, seen as a difference: small ones of either sign are short. */
+static u64 code_number(Coder *c, Cell *cells, u64 v) {
+    u32 minus = (u32)(v >> 63);
+    u64 size = minus ? 0 - v : v;
+    u32 n = bit_length(size), told = code_nibble(c, cells, TZ_ENCODING ? number_class(n, minus) : 0);
+    if (!told)
         return 0;
-    u32 minus = code_bit(c, cells + PAIR_CELLS + (head >> 4), (u32)(v >> 63));
-    size = code_number_tail(c, head, size);
-    return minus ? 0 - size : size;
+    if (told == NUMBER_LONG)
+        return code_long_number(c, cells, n, minus, size);
+    Cell *of_class = cells + (1 + told) * NIBBLE_CELLS;
+    if (told < 3) {
+        size = code_nibble(c, of_class, (u32)size);
+        if (!size)
+            tz_fail(c->env, TZ_CORRUPT, "number");
+    } else {
+        u32 fine = code_nibble(c, of_class, TZ_ENCODING ? ((n - 1) & 3) << 2 | ((u32)(size >> (n - 3)) & 3) : 0);
+        size = code_number_rest(c, 4 | (fine & 3), ((told - 1) >> 1) * 4 - 2 + (fine >> 2), size);
+    }
+    return told & 1 ? size : 0 - size;
 }
 
 /* One of n: up to 8 leading bits of its number adapt. */

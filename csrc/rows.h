@@ -18,9 +18,10 @@ static u32 code_record_path(State *s, u32 kind, size_t row, u32 a, u32 b) {
 
 /* How many children a run has, at least one. */
 static u32 code_count(State *s, Coder *c, u32 family, u32 path, U32s *counts, size_t row, u32 any) {
-    u64 n = TZ_ENCODING ? counts->v[row] : 0;
+    u64 n = 0;
     if (any)
-        n = code_wide(c, path_context(&s->x, AT_COUNT + (family == F_LINKS), family, path, 0, PAIR_CELLS), n - 1);
+        n = code_number(c, path_context(&s->x, AT_COUNT + (family == F_LINKS), family, path, 0, PAIR_CELLS),
+                        TZ_ENCODING ? counts->v[row] - 1 : 0);
     if (n >= TZ_MAX_ROWS)
         tz_fail(&s->t.env, TZ_CORRUPT, "envelope");
     n += any;
@@ -79,7 +80,7 @@ static void code_link(State *s, size_t row, const Place *span) {
         if (TZ_ENCODING)
             trace = trace_find(s, hi, lo);
         if (code_bit(c, context(&s->x, F_LINK_TRACE, path, 0, BIT_CELLS), trace != NONE)) {
-            u64 back = code_wide(c, context(&s->x, F_LINK_BACK, path, 0, PAIR_CELLS), (u64)s->traces.n - 1 - trace);
+            u64 back = code_number(c, context(&s->x, F_LINK_BACK, path, 0, PAIR_CELLS), (u64)s->traces.n - 1 - trace);
             if (back >= s->traces.n)
                 tz_fail(&s->t.env, TZ_CORRUPT, "structure");
             trace = (u32)(s->traces.n - 1 - back);
@@ -243,10 +244,10 @@ static void code_message(State *s, Rows *rows, size_t row, u32 *last) {
     if (TZ_ENCODING)
         m = s->b.messages.v[row];
     m.continues = code_bit(c, context(&s->x, F_MESSAGE, 0, 0, BIT_CELLS), m.continues);
-    m.prefix_n = code_wide(c, context(&s->x, F_MESSAGE, 1, 0, PAIR_CELLS), m.prefix_n);
-    m.skip = code_wide(c, context(&s->x, F_MESSAGE, 2, 0, PAIR_CELLS), m.skip);
+    m.prefix_n = code_number(c, context(&s->x, F_MESSAGE, 1, 0, PAIR_CELLS), m.prefix_n);
+    m.skip = code_number(c, context(&s->x, F_MESSAGE, 2, 0, PAIR_CELLS), m.skip);
     code_prefix(s, m.prefix_n);
-    u64 n = code_wide(c, context(&s->x, F_MESSAGE, 3, 0, PAIR_CELLS), m.n_resources);
+    u64 n = code_number(c, context(&s->x, F_MESSAGE, 3, 0, PAIR_CELLS), m.n_resources);
     if (n > TZ_MAX_ROWS)
         tz_fail(&s->t.env, TZ_CORRUPT, "envelope");
     m.n_resources = (u32)n;
@@ -259,7 +260,7 @@ static void code_message(State *s, Rows *rows, size_t row, u32 *last) {
 static void code_rows(State *s, size_t n_messages) {
     Rows rows = {{0}};
     u32 last = 0;
-    n_messages = (size_t)code_wide(&s->coders[ENVELOPE], context(&s->x, F_MESSAGE, 4, 0, PAIR_CELLS), n_messages);
+    n_messages = (size_t)code_number(&s->coders[ENVELOPE], context(&s->x, F_MESSAGE, 4, 0, PAIR_CELLS), n_messages);
     if (n_messages > TZ_MAX_MESSAGES)
         tz_fail(&s->t.env, TZ_LIMIT, "envelope");
     if (!s->traces.n)

@@ -96,7 +96,7 @@ static u64 code_series(State *s, Coder *c, u32 family, u32 a, u32 b, u64 v) {
     Series *q = series(s, family, a, b);
     u64 base[2] = {0, q->last};
     u32 at = cheapest(q->cost, 3, 2);
-    v = base[at] + code_signed(c, context(&s->x, family + at, a, b, SIGNED_CELLS), v - base[at]);
+    v = base[at] + code_number(c, context(&s->x, family + at, a, b, PAIR_CELLS), v - base[at]);
     learn_costs(q->cost, base, 3, 2, v);
     q->last = v;
     return v;
@@ -281,13 +281,13 @@ static u32 code_text(State *s, Coder *c, u32 stream, u32 cls, u32 v) {
         code_fields(s, c, k, (u8 *)(uintptr_t)text.p); /* not written to */
         return v;
     }
-    code_wide(c, context(&s->x, F_TEXT_LENGTH, cls, 0, PAIR_CELLS), text.n);
+    code_number(c, context(&s->x, F_TEXT_LENGTH, cls, 0, PAIR_CELLS), text.n);
     bytes_append(&t->env, &s->streams[stream].out, text.p, text.n);
     return v;
 #else
     u32 k = code_skeleton(s, c, cls, v);
     if (k == NONE) {
-        u64 n = code_wide(c, context(&s->x, F_TEXT_LENGTH, cls, 0, PAIR_CELLS), 0);
+        u64 n = code_number(c, context(&s->x, F_TEXT_LENGTH, cls, 0, PAIR_CELLS), 0);
         budget_spend(s, n);
         return string_add(t, stream_take(s, stream, n), (size_t)n);
     }

@@ -46,7 +46,7 @@ TZ_INLINE u64 code_start(State *s, u32 path, Clock *k, u32 family, u64 *base, u3
     u32 g = k->grain[0];
     bases_in_grains(base, n, g);
     u32 at = cheapest(k->start_cost, available, n);
-    v = base[at] + code_signed(&s->coders[TIMES], path_context(&s->x, AT_START + at, family, path, at, SIGNED_CELLS),
+    v = base[at] + code_number(&s->coders[TIMES], path_context(&s->x, AT_START + at, family, path, at, PAIR_CELLS),
                                in_grains(v, g) - base[at]);
     learn_costs(k->start_cost, base, available, n, v);
     return v * grains[g];
@@ -60,7 +60,7 @@ static u64 code_length(State *s, u32 path, Clock *k, u64 *base, u32 available, u
     u32 at = cheapest(k->length_cost, available, N_LENGTHS);
     u64 d = in_grains_floor(v, g) - base[at];
     v = base[at] +
-        code_signed(&s->coders[TIMES], path_context(&s->x, AT_LENGTH + at, F_LENGTH, path, at, SIGNED_CELLS), d);
+        code_number(&s->coders[TIMES], path_context(&s->x, AT_LENGTH + at, F_LENGTH, path, at, PAIR_CELLS), d);
     learn_costs(k->length_cost, base, available, N_LENGTHS, v);
     return v * grains[g];
 }

@@ -71,11 +71,16 @@ class Page:
         return answer["result"].get("value")
 
     def click(self, selector: str) -> None:
-        """A real click on the middle of the first element that is seen there."""
+        """A real click on the middle of the first element that is seen there.
+
+        It goes to what was drawn last, which on a busy machine may be older than what the scripts have made: two frames
+        later it is the same. By then the element may be another one: rows are made anew when a list is scrolled.
+        """
         x, y = self.do(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            "e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();"
-            "return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            f"(async () => {{ const find = () => document.querySelector({json.dumps(selector)});"
+            "find().scrollIntoView({block: 'center'});"
+            "await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));"
+            "const r = find().getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)

@@ -402,18 +402,6 @@ class Coded:
         high = self.nibble_at(c, 0)
         return high << 4 | self.nibble_at(c, 1 + high)
 
-    def head_at(self, c: Context) -> int:
-        head = self.pair_at(c)
-        check(head < 252, 'damaged "number"')
-        return head
-
-    def tail(self, head: int) -> int:
-        """The number that has this head."""
-        if head < 4:
-            return head
-        n = head // 4 - 1
-        return (4 + head % 4) << n | self.raw(n)
-
     def bit(self, family: int, a: int = 0, b: int = 0) -> int:
         return self.bit_at(self.state.context(0, 1, family, a, b), 0)
 
@@ -431,18 +419,25 @@ class Coded:
         n = self.nibble_at(c, 1)
         return 14 + (1 << n) + self.raw(n)
 
-    def wide(self, family: int, a: int = 0, b: int = 0) -> int:
-        return self.tail(self.head_at(self.state.context(17, 0, family, a, b)))
-
-    def signed(self, family: int, a: int = 0, b: int = 0) -> int:
-        """A difference modulo 2^64."""
-        c = self.state.context(17, 16, family, a, b)
-        head = self.head_at(c)
-        if head == 0:
+    def number(self, family: int, a: int = 0, b: int = 0) -> int:
+        """A number of 64 bits, also a difference modulo 2^64."""
+        c = self.state.context(17, 0, family, a, b)
+        t = self.nibble_at(c, 0)
+        if t == 0:
             return 0
-        negative = self.bit_at(c, head // 16)
-        s = self.tail(head)
-        return -s & MASK if negative else s
+        if t < 15:
+            negative, k = t % 2 == 0, (t - 1) // 2
+            f = self.nibble_at(c, 1 + t)
+            check(k > 0 or f > 0, 'damaged "number"')
+            rest = 4 * k - 2 + f // 4
+            size = (4 + f % 4) << rest | self.raw(rest) if k else f
+        else:
+            g = self.nibble_at(c, 1)
+            f = self.nibble_at(c, 16)
+            negative, n = g % 2 == 1, 29 + 8 * (g // 2) + f // 2
+            check(n <= 64, 'damaged "number"')
+            size = (2 + f % 2) << (n - 2) | self.raw(n - 2)
+        return -size & MASK if negative else size
 
     def choice(self, n: int, damaged: str, family: int, a: int = 0, b: int = 0) -> int:
         c = self.state.context(17, 0, family, a, b)  # also if nothing is read
@@ -790,7 +785,7 @@ class Block:
     def new_text(self, section: Coded, plain: Bytes, class_number: int) -> bytes:
         state = self.state
         if not section.bit(TEXT, class_number):
-            n = section.wide(TEXT_LENGTH, class_number)
+            n = section.number(TEXT_LENGTH, class_number)
             state.spend(n)
             return plain.take(n)
         check(len(state.skeletons) > 0, 'damaged "text"')
@@ -841,7 +836,7 @@ class Block:
 
     def series(self, section: Coded, family: int, a: int, b: int) -> int:
         series = self.state.series[family, a, b]
-        series.last = predicted(series.costs, [0, series.last], lambda base: section.signed(family + base, a, b))
+        series.last = predicted(series.costs, [0, series.last], lambda base: section.number(family + base, a, b))
         return series.last
 
     # Definitions
@@ -857,14 +852,14 @@ class Block:
             self.define_generator,
         ]
         for i, define in enumerate(lists):
-            n = self.tree.wide(COUNT, i)
+            n = self.tree.number(COUNT, i)
             check(n <= 1 << 20, 'limit "tree"')
             self.class_before = 0
             for _ in range(n):
                 define()
 
     def define_skeleton(self) -> None:
-        n = self.tree.wide(TEXT_LENGTH, 0, 1)
+        n = self.tree.number(TEXT_LENGTH, 0, 1)
         self.state.spend(n)
         skeleton = self.text.take(n)
         check(1 <= sum(1 <= byte <= 4 for byte in skeleton) <= 16, 'damaged "tree"')
@@ -910,7 +905,7 @@ class Block:
         state.spend(4)
         place = self.tree.nibble(CLASS_NEW, 0, m=11)
         op = self.tree.nibble(CLASS_NEW, 1, place, m=11)
-        tag = self.tree.wide(CLASS_NEW, 2, 256 * place + op)
+        tag = self.tree.number(CLASS_NEW, 2, 256 * place + op)
         check(place <= 6 and op <= 10 and tag < 1 << 32, 'damaged "tree"')
         key_number, key, any_tag = -1, b"", 0
         if op == ATTRIBUTE:
@@ -926,7 +921,7 @@ class Block:
     def defined_string(self, f: int, class_number: int) -> int:
         strings = self.state.strings
         if self.tree.bit(STRING_KNOWN, f, class_number):
-            number = self.tree.wide(STRING, f)
+            number = self.tree.number(STRING, f)
             check(number < len(strings), 'damaged "tree"')
             return number
         strings.append(self.new_text(self.tree, self.text, class_number))
@@ -996,7 +991,7 @@ class Block:
         if c.wire == 2:
             value: bytes | int = self.state.strings[self.defined_string(1, c.number)]
         else:
-            value = self.tree.wide(VALUE, c.number)
+            value = self.tree.number(VALUE, c.number)
         self.state.serials += 1
         atom = self.made_atom(c, value, self.state.serials)
         self.state.atoms[c.number].append(atom)
@@ -1021,7 +1016,7 @@ class Block:
         kind = self.tree.nibble(GENERATOR, 0, m=4)
         check(kind <= 3, 'damaged "tree"')
         if kind == SPLITMIX:
-            thread = self.tree.wide(GENERATOR, 1)
+            thread = self.tree.number(GENERATOR, 1)
             check(thread < 1 << 32, 'damaged "tree"')
             told = [thread, self.id8()]
         elif kind == MT19937:
@@ -1050,7 +1045,7 @@ class Block:
             if origin is None:
                 raise FormatError('damaged "structure"')
             generator, base = origin
-        position = (base + section.signed(POSITION, 4 * role + told, path)) & MASK
+        position = (base + section.number(POSITION, 4 * role + told, path)) & MASK
         if generator.kind != SPLITMIX:
             extent = max(generator.extent, position + halves * HALF[generator.kind])
             state.extents += extent - generator.extent
@@ -1064,14 +1059,14 @@ class Block:
     # Rows
 
     def messages(self) -> list[Message]:
-        n = self.envelope.wide(MESSAGE, 4)
+        n = self.envelope.number(MESSAGE, 4)
         check(n <= 65_536, 'limit "envelope"')
         messages = []
         for _ in range(n):
             continues = bool(self.envelope.bit(MESSAGE, 0))
-            length, skip = self.envelope.wide(MESSAGE, 1), self.envelope.wide(MESSAGE, 2)
+            length, skip = self.envelope.number(MESSAGE, 1), self.envelope.number(MESSAGE, 2)
             prefix = self.prefixes.take(length)
-            resources = self.envelope.wide(MESSAGE, 3)
+            resources = self.envelope.number(MESSAGE, 3)
             check(resources <= 1 << 20, 'damaged "envelope"')
             messages.append(Message(prefix, skip, continues, [self.resource_spans() for _ in range(resources)]))
         return messages
@@ -1108,7 +1103,7 @@ class Block:
     def number_of_children(self, row: Row, which: int, section: Coded, family: int) -> int:
         if not row.path.schema.children[which]:
             return 0
-        n = section.wide(family, row.path.number)
+        n = section.number(family, row.path.number)
         check(n < 1 << 20, 'damaged "envelope"')
         return 1 + n
 
@@ -1201,7 +1196,7 @@ class Block:
             trace = Trace(len(state.traces), trace_id, origin=origin)
             state.traces.append(trace)
         else:
-            trace = self.trace_back(told - 3 if told < 15 else 12 + section.wide(TRACE_BACK))
+            trace = self.trace_back(told - 3 if told < 15 else 12 + section.number(TRACE_BACK))
         last.next = trace
         return trace
 
@@ -1289,7 +1284,7 @@ class Block:
     def time(self, family: int, path: Path, costs: list[int], grain: int, bases: list[int | None]) -> int:
         g = int(10**grain)
         divided = [None if base is None else base // g for base in bases]
-        v = predicted(costs, divided, lambda base: self.times.signed(family, path.number, base))
+        v = predicted(costs, divided, lambda base: self.times.number(family, path.number, base))
         return v * g & MASK
 
     def span_times(
@@ -1331,7 +1326,7 @@ class Block:
         linked: Trace | None = None
         if TRACE_ID in ops:
             if self.structure.bit(LINK_TRACE, path):
-                linked = self.trace_back(self.structure.wide(LINK_BACK, path))
+                linked = self.trace_back(self.structure.number(LINK_BACK, path))
                 row.trace_id = linked.id
             else:
                 row.trace_id, _ = self.new_trace_id()

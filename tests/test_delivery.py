@@ -573,4 +573,5 @@ def test_a_worker_sends_what_a_dead_one_left(make: Make, receiver: Receiver, tmp
     assert delivery.put(MESSAGES[1], 1, LONG)
     assert delivery.flush(LONG)
     assert sorted(receiver.arrived) == MESSAGES[:2]
+    assert delivery.shutdown(LONG)  # if it found what was left before it took its own, it has a folder until then
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ from tracezip.reference.format_limits import MAX_CONTEXT_CELLS
 
 MASK64 = (1 << 64) - 1
 _NIBBLE_SIZE = 8
-_FIRST_NO_HEAD = 252
+_SHORT_BITS, _LONG_NUMBER = 28, 15
 
 
 class Layout(NamedTuple):
@@ -26,7 +26,7 @@ class Layout(NamedTuple):
         return _NIBBLE_SIZE * self.n_nibbles + self.n_bits
 
 
-BIT, NIBBLE, SMALL, PAIR, SIGNED = Layout(0, 1), Layout(1, 0), Layout(2, 0), Layout(17, 0), Layout(17, 16)
+BIT, NIBBLE, SMALL, PAIR = Layout(0, 1), Layout(1, 0), Layout(2, 0), Layout(17, 0)
 
 
 class F(IntEnum):
@@ -180,42 +180,42 @@ def code_small(coder: Coder, context: Context, value: int) -> int:
     return 14 + (1 << n) + code_raw(coder, n, value - 14 & ((1 << n) - 1))
 
 
-def _head(value: int) -> int:
-    """A number below 4, or its length and the two digits below the leading one."""
-    n = value.bit_length()
-    return value if n < 3 else n - 2 << 2 | value >> n - 3 & 3
-
-
-def _code_head(coder: Coder, context: Context, value: int) -> int:
-    head = code_pair(coder, context, _head(value))
-    if head >= _FIRST_NO_HEAD:
-        raise damaged_section("number")
-    return head
-
-
-def _code_rest(coder: Coder, head: int, value: int) -> int:
-    """The number that has this head."""
-    if head < 4:
-        return head
-    n = (head >> 2) - 1
-    return (4 | head & 3) << n | code_raw(coder, n, value & ((1 << n) - 1))
-
-
-def code_wide(coder: Coder, context: Context, value: int) -> int:
-    """Any 64-bit number."""
-    return _code_rest(coder, _code_head(coder, context, value), value)
-
-
-def code_signed(coder: Coder, context: Context, value: int) -> int:
-    """A difference modulo 2^64: size, then sign."""
-    negative = value >> 63
-    size = -value & MASK64 if negative else value
-    head = _code_head(coder, context, size)
-    if not head:
+def code_number(coder: Coder, context: Context, value: int) -> int:
+    """Any 64-bit number, seen as a difference modulo 2^64: small ones of either sign are short."""
+    minus = value >> 63
+    size = -value & MASK64 if minus else value
+    n = size.bit_length()
+    told = _LONG_NUMBER if n > _SHORT_BITS else 1 + (n - 1 >> 2) * 2 + minus if n else 0
+    told = coder.symbol(context.nibble(0), told)
+    if not told:
         return 0
-    negative = coder.symbol(context.bit(head >> 4), negative)
-    size = _code_rest(coder, head, size)
-    return -size & MASK64 if negative else size
+    if told == _LONG_NUMBER:
+        return _code_long_number(coder, context, n, minus, size)
+    if told < 3:
+        size = coder.symbol(context.nibble(1 + told), size)
+        if not size:
+            raise damaged_section("number")
+    else:
+        fine = coder.symbol(context.nibble(1 + told), (n - 1 & 3) << 2 | (size >> n - 3) & 3 if n > 4 else 0)
+        size = _code_rest(coder, 4 | fine & 3, (told - 1 >> 1) * 4 - 2 + (fine >> 2), size)
+    return size if told & 1 else -size & MASK64
+
+
+def _code_long_number(coder: Coder, context: Context, n: int, minus: int, size: int) -> int:
+    """One of n bits, more than fit the first nibble."""
+    more = max(n - _SHORT_BITS - 1, 0)
+    told = coder.symbol(context.nibble(1), more >> 3 << 1 | minus)
+    fine = coder.symbol(context.nibble(16), (more & 7) << 1 | (size >> max(n - 2, 0)) & 1)
+    n = _SHORT_BITS + 1 + (told >> 1) * 8 + (fine >> 1)
+    if n > 64:
+        raise damaged_section("number")
+    size = _code_rest(coder, 2 | fine & 1, n - 2, size)
+    return -size & MASK64 if told & 1 else size
+
+
+def _code_rest(coder: Coder, top: int, n: int, value: int) -> int:
+    """The number that begins with `top`, n bits before its end."""
+    return top << n | code_raw(coder, n, value & ((1 << n) - 1))
 
 
 def code_choice(coder: Coder, context: Context, n: int, value: int, where: str) -> int:

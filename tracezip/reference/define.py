@@ -13,9 +13,9 @@ from tracezip.reference.contexts import (
     SMALL,
     F,
     code_choice,
+    code_number,
     code_pair,
     code_small,
-    code_wide,
 )
 from tracezip.reference.drawn import Generator, GeneratorKind, GeneratorState
 from tracezip.reference.format_limits import MAX_FIELDS, MAX_GENERATORS, MAX_PATHS, MAX_ROWS, MAX_SLOTS
@@ -95,7 +95,7 @@ def code_definitions(s: State, plan: Plan) -> None:
 
 def _code_list(s: State, which: int, things: list[T]) -> Iterator[T | None]:
     """Each thing of a list; nothing so many times when reading."""
-    n = code_wide(s.coders["tree"], s.contexts.get(PAIR, F.COUNT, which), len(things))
+    n = code_number(s.coders["tree"], s.contexts.get(PAIR, F.COUNT, which), len(things))
     if n > MAX_ROWS:
         raise section_beyond_limits("tree")
     for i in range(n):
@@ -104,7 +104,7 @@ def _code_list(s: State, which: int, things: list[T]) -> Iterator[T | None]:
 
 def _define_skeleton(s: State, skeleton: Skeleton | None) -> None:
     data = skeleton.data if skeleton else b""
-    n = code_wide(s.coders["tree"], s.contexts.get(PAIR, F.TEXT_LENGTH, 0, 1), len(data))
+    n = code_number(s.coders["tree"], s.contexts.get(PAIR, F.TEXT_LENGTH, 0, 1), len(data))
     s.spend(n)
     data = s.plains["text"].take(n, data)
     if not 0 < sum(byte in FIELDS for byte in data) <= MAX_SKELETON_FIELDS:
@@ -191,7 +191,7 @@ def _define_class(s: State, cls: Class | None) -> Class:
     s.spend(_COST)
     place = s.nibble(coder, given.place, F.CLASS_NEW, 0)
     op = s.nibble(coder, given.op, F.CLASS_NEW, 1, place)
-    tag = code_wide(coder, s.contexts.get(PAIR, F.CLASS_NEW, 2, place << 8 | op), given.tag)
+    tag = code_number(coder, s.contexts.get(PAIR, F.CLASS_NEW, 2, place << 8 | op), given.tag)
     if place >= N_PLACES or op >= len(Op) or tag >> 32:
         raise damaged_section("tree")
     key, any_tag = None, 0
@@ -218,7 +218,7 @@ def _define_string(s: State, which: int, class_number: int, text: String | None)
     coder = s.coders["tree"]
     number = text.number if text else None
     if s.bit(coder, number is not None, F.STRING_KNOWN, which, class_number):
-        number = code_wide(coder, s.contexts.get(PAIR, F.STRING, which), number or 0)
+        number = code_number(coder, s.contexts.get(PAIR, F.STRING, which), number or 0)
         if number >= len(s.strings):
             raise damaged_section("tree")
         return s.strings[number]
@@ -310,7 +310,7 @@ def _define_atom(s: State, cls: Class, atom: Atom | None) -> Atom:
     else:
         given = atom.value if atom else 0
         assert isinstance(given, int)
-        value = code_wide(s.coders["tree"], s.contexts.get(PAIR, F.VALUE, cls.number), given)
+        value = code_number(s.coders["tree"], s.contexts.get(PAIR, F.VALUE, cls.number), given)
     atom = atom or new_atom(s, cls, value)
     atom.number = len(cls.atoms)
     cls.atoms.append(atom)
@@ -348,7 +348,7 @@ def _define_generator(s: State, planned: PlannedGenerator | None) -> None:
 def _code_generator_state(s: State, given: GeneratorState) -> GeneratorState:
     kind = s.nibble(s.coders["tree"], given.kind, F.GENERATOR, 0)
     if kind == GeneratorKind.SPLITMIX:
-        thread = code_wide(s.coders["tree"], s.contexts.get(PAIR, F.GENERATOR, 1), given.thread)
+        thread = code_number(s.coders["tree"], s.contexts.get(PAIR, F.GENERATOR, 1), given.thread)
         if thread >> 32:
             raise damaged_section("tree")
         return GeneratorState(kind, thread=thread, seed=_code_number(s, 8, given.seed))

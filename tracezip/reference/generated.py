@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracezip.errors import damaged_section
-from tracezip.reference.contexts import MASK64, PAIR, SIGNED, F, code_choice, code_signed
+from tracezip.reference.contexts import MASK64, PAIR, F, code_choice, code_number
 from tracezip.reference.drawn import Generator, GeneratorKind, Origin
 from tracezip.reference.format_limits import MAX_VALUES
 from tracezip.reference.state import State
@@ -53,8 +53,8 @@ def code_origin(
         raise damaged_section("structure")
     generator = close.generator if close else _code_other_generator(s, role, path, origin)
     base = close.position if close else generator.last
-    context = s.contexts.get(SIGNED, F.POSITION, 4 * role + told, path)
-    position = base + code_signed(coder, context, (origin.position if origin else 0) - base & MASK64) & MASK64
+    context = s.contexts.get(PAIR, F.POSITION, 4 * role + told, path)
+    position = base + code_number(coder, context, (origin.position if origin else 0) - base & MASK64) & MASK64
     _use(s, generator, position, n_ids)
     return Origin(generator, position)
 

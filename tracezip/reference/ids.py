@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tracezip.errors import damaged_section
 from tracezip.reference.coder import Coder
-from tracezip.reference.contexts import PAIR, SMALL, F, code_small, code_wide
+from tracezip.reference.contexts import PAIR, SMALL, F, code_number, code_small
 from tracezip.reference.drawn import Origin
 from tracezip.reference.format_limits import MAX_REACH
 from tracezip.reference.generated import ROLE_OWN, ROLE_PARENT, ROLE_TRACE, code_origin, drawn_ids, origin_holds
@@ -79,7 +79,7 @@ def _code_old_trace(s: State, coder: Coder, told: int, trace: Trace | None) -> T
     """A trace that was told before, by how many came since."""
     back = told - _OLD_TRACE
     if told == _OLDER_TRACE:
-        back += code_wide(coder, s.contexts.get(PAIR, F.TRACE_BACK), _traces_since(s, trace) - back)
+        back += code_number(coder, s.contexts.get(PAIR, F.TRACE_BACK), _traces_since(s, trace) - back)
     return _trace_before(s, back)
 
 
@@ -268,7 +268,7 @@ def _code_link_trace(s: State, trace_id: tuple[int, int], path: int) -> tuple[Tr
     trace = s.trace_by_id.get(trace_id) if s.writing else None
     if not s.bit(coder, trace is not None, F.LINK_TRACE, path):
         return None, _code_trace_id(s, coder, trace_id, None)[0]
-    trace = _trace_before(s, code_wide(coder, s.contexts.get(PAIR, F.LINK_BACK, path), _traces_since(s, trace)))
+    trace = _trace_before(s, code_number(coder, s.contexts.get(PAIR, F.LINK_BACK, path), _traces_since(s, trace)))
     return trace, trace.trace_id
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from tracezip.errors import damaged_section, section_beyond_limits
-from tracezip.reference.contexts import PAIR, F, code_choice, code_wide
+from tracezip.reference.contexts import PAIR, F, code_choice, code_number
 from tracezip.reference.format_limits import MAX_MESSAGES, MAX_ROWS, MAX_SPANS
 from tracezip.reference.ids import OWN_SEEN, code_link_ids, code_own_id, code_own_value, code_parent_id, code_trace
 from tracezip.reference.state import State, Trace
@@ -25,7 +25,7 @@ class EnoughError(Exception):
 
 def code_rows(s: State, messages: list[Message]) -> None:
     """Writes these messages, or reads some into the list."""
-    n = code_wide(s.coders["envelope"], s.contexts.get(PAIR, F.MESSAGE, 4), len(messages))
+    n = code_number(s.coders["envelope"], s.contexts.get(PAIR, F.MESSAGE, 4), len(messages))
     if n > MAX_MESSAGES:
         raise section_beyond_limits("envelope")
     if not s.traces:
@@ -41,10 +41,10 @@ def _code_message(s: State, m: Message, last: int) -> int:
     """`last`, here and below: 1 + the path of the record of the same kind before, or 0; the new one is returned."""
     coder = s.coders["envelope"]
     m.continues = s.bit(coder, m.continues, F.MESSAGE, 0)
-    n_prefix = code_wide(coder, s.contexts.get(PAIR, F.MESSAGE, 1), len(m.prefix))
-    m.skip = code_wide(coder, s.contexts.get(PAIR, F.MESSAGE, 2), m.skip)
+    n_prefix = code_number(coder, s.contexts.get(PAIR, F.MESSAGE, 1), len(m.prefix))
+    m.skip = code_number(coder, s.contexts.get(PAIR, F.MESSAGE, 2), m.skip)
     m.prefix = s.plains["prefixes"].take(n_prefix, m.prefix)
-    n = code_wide(coder, s.contexts.get(PAIR, F.MESSAGE, 3), len(m.resources))
+    n = code_number(coder, s.contexts.get(PAIR, F.MESSAGE, 3), len(m.resources))
     if n > MAX_ROWS:
         raise damaged_section("envelope")
     for record in _code_records(s, Kind.RESOURCE_SPANS, m.resources, n):
@@ -114,7 +114,7 @@ def _code_children(s: State, record: Record, which: int, family: int, kind: int)
     if not record.path.schema.has_children[which]:
         return
     coder, children = s.coders[_section(record.kind)], record.children[which]
-    n = code_wide(coder, s.contexts.get(PAIR, family, record.path.number), max(len(children) - 1, 0)) + 1
+    n = code_number(coder, s.contexts.get(PAIR, family, record.path.number), max(len(children) - 1, 0)) + 1
     if n > MAX_ROWS:
         raise damaged_section("envelope")
     yield from _code_records(s, kind, children, n)

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from tracezip.errors import section_beyond_limits
 from tracezip.reference.coder import Coder, Plain
-from tracezip.reference.contexts import BIT, MASK64, NIBBLE, SIGNED, Contexts, code_nibble, code_signed
+from tracezip.reference.contexts import BIT, MASK64, NIBBLE, PAIR, Contexts, code_nibble, code_number
 from tracezip.reference.drawn import Generator, Origin
 from tracezip.reference.format_limits import BUDGET_START
 from tracezip.reference.tables import Atom, Class, Path, Record, Schema, Skeleton, String
@@ -162,8 +162,8 @@ class State:
         series = self._series.setdefault((family, a, b), Series())
         bases = {0: 0, 1: series.last}
         at = cheapest(series.costs, list(bases))
-        context = self.contexts.get(SIGNED, family + at, a, b)
-        value = bases[at] + code_signed(coder, context, value - bases[at] & MASK64) & MASK64
+        context = self.contexts.get(PAIR, family + at, a, b)
+        value = bases[at] + code_number(coder, context, value - bases[at] & MASK64) & MASK64
         learn_costs(series.costs, bases, value)
         series.last = value
         return value

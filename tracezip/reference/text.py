@@ -10,8 +10,8 @@ from tracezip.reference.contexts import (
     SMALL,
     F,
     code_choice,
+    code_number,
     code_small,
-    code_wide,
 )
 from tracezip.reference.state import State
 from tracezip.reference.tables import Skeleton, String
@@ -28,7 +28,7 @@ def code_text(s: State, coder: Coder, plain: str, class_number: int, text: Strin
         s.spend(len(data))
     else:
         context = s.contexts.get(PAIR, F.TEXT_LENGTH, class_number)
-        n = code_wide(coder, context, len(text.data) if text else 0)
+        n = code_number(coder, context, len(text.data) if text else 0)
         s.spend(n)
         data = s.plains[plain].take(n, text.data if text else b"")
     return text or String(data)

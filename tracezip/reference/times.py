@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracezip.errors import damaged_section
-from tracezip.reference.contexts import MASK64, SIGNED, F, code_signed
+from tracezip.reference.contexts import MASK64, PAIR, F, code_number
 from tracezip.reference.state import Mention, State, Trace, cheapest, learn_costs
 from tracezip.reference.tables import Clock, Op, Path, Record
 
@@ -36,8 +36,8 @@ def _code_start(s: State, path: Path, family: int, bases: Bases, start: int) -> 
 def _code_ticks(s: State, path: Path, family: int, costs: list[int], bases: Bases, ticks: int) -> int:
     """A time as its difference to the cheapest base."""
     at = cheapest(costs, list(bases))
-    context = s.contexts.get(SIGNED, family, path.number, at)
-    ticks = bases[at] + code_signed(s.coders["times"], context, ticks - bases[at] & MASK64) & MASK64
+    context = s.contexts.get(PAIR, family, path.number, at)
+    ticks = bases[at] + code_number(s.coders["times"], context, ticks - bases[at] & MASK64) & MASK64
     learn_costs(costs, bases, ticks)
     return ticks
 
