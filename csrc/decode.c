@@ -80,13 +80,13 @@ static u64 skipped_cells(const State *s) {
     const Tables *t = &s->t;
     u64 of_path = 0, of_hole = 0, others = 0;
     if (s->skips & SKIP_TIMES) {
-        of_path = (N_BASES + N_LENGTHS + N_EVENT_BASES) * SIGNED_CELLS;
+        of_path = (N_BASES + N_LENGTHS + N_EVENT_BASES) * PAIR_CELLS;
         others = 2 * 2 * 10 * NIBBLE_CELLS; /* grains */
     }
     if (s->skips & SKIP_VALUES) {
-        of_hole = PAIR_CELLS + 2 * SIGNED_CELLS;
+        of_hole = 3 * PAIR_CELLS;
         others += (t->def_classes.n + 1) * (BIT_CELLS + 2 * PAIR_CELLS) + SLOT_CONTEXTS * NIBBLE_CELLS * s->n_slots;
-        others += s->skeletons.n * MAX_SKELETON_FIELDS * (2 * SIGNED_CELLS + SMALL_CELLS + NIBBLE_CELLS);
+        others += s->skeletons.n * MAX_SKELETON_FIELDS * (2 * PAIR_CELLS + SMALL_CELLS + NIBBLE_CELLS);
         others += PAIR_CELLS + 2 * NIBBLE_CELLS; /* UUIDs */
     }
     return of_path * t->paths.n + of_hole * t->hole_slots.n + others;
