@@ -250,6 +250,13 @@ def test_failed_spans_that_contradict_themselves_are_refused_or_read(small_units
         assert all(trace * 16 < len(unit.trace_ids) for trace in unit.traces)
 
 
+@pytest.mark.parametrize("n", [1 << 40, 1 << 63])
+def test_more_failed_spans_than_there_are_bytes_take_no_memory(n: int) -> None:
+    empty = dict.fromkeys(("kinds", "rows", "durations", "traces", "n_traces", "trace_ids", "span_ids"), b"")
+    with pytest.raises(FormatError, match="span_ids"):
+        FailureTable(empty, [], [n])
+
+
 def test_blocks_answer_where_the_index_contradicts_itself(small_units: None) -> None:
     contents = messages(6)
     data = archive(contents, flush=False)

@@ -123,13 +123,13 @@ class FailureTable:
         self._kinds = kinds
         self._ends = list(accumulate(n_failures, initial=0))
         n = self._ends[-1]
+        self._span_ids = _ids(facts, "span_ids", n * SPAN_ID_BYTES)  # first, for it bounds what the others take
         self._kind, self._rows, self._durations, self._traces = (
             read_planes(facts, key, n) for key in ("kinds", "rows", "durations", "traces")
         )
         n_traces = read_planes(facts, "n_traces", len(n_failures))
         self._trace_ends = list(accumulate(n_traces, initial=0))
         self._trace_ids = _ids(facts, "trace_ids", self._trace_ends[-1] * TRACE_ID_BYTES)
-        self._span_ids = _ids(facts, "span_ids", n * SPAN_ID_BYTES)
         if any(None in kinds[kind] if kind < len(kinds) else True for kind in set(self._kind)):
             raise FormatError("the index names a kind of failed spans that it does not have")
 

@@ -253,15 +253,20 @@ class _FailedSpans:
     def of_unit(self, i: int, n_spans: int) -> Failures | None:
         """None if they are not told."""
         first, stop = self._place[i : i + 2]
+        if stop == first or self._table is None:
+            return None
         try:
-            return self._table.of_unit(first, n_spans) if stop > first else None
-        except (FormatError, LimitError):
+            return self._table.of_unit(first, n_spans)
+        except FormatError:
             return None
 
     @cached_property
-    def _table(self) -> FailureTable:
+    def _table(self) -> FailureTable | None:
         data, n_plain = self._failed
-        return FailureTable(_facts(inflate("index", bytes(data), n_plain)), self._kinds, self._n_failures)
+        try:
+            return FailureTable(_facts(inflate("index", bytes(data), n_plain)), self._kinds, self._n_failures)
+        except (FormatError, LimitError):
+            return None
 
 
 def _filters(facts: dict[str, Any], data: memoryview, n: int) -> list[TraceFilter]:
