@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
+from tracezip import limits
 from tracezip.errors import FormatError
 from tracezip.index.columns import Column, pack_planes, read_planes
 
@@ -15,8 +16,6 @@ Kind: TypeAlias = "tuple[str | None, str | None]"
 
 TRACE_ID_BYTES, SPAN_ID_BYTES = 16, 8
 _MASK = (1 << 32) - 1
-_UNIT_BYTES = 1 << 16
-"""No unit tells of more, by what they are estimated to take."""
 _OTHER_BYTES = 4
 """What a failed span takes besides its ids, about."""
 
@@ -50,11 +49,8 @@ def failures_of(blocks: Iterable[tuple[int, list[Kind], bytes]]) -> Failures | N
     """
     kinds: dict[Kind, int] = {}
     traces: dict[bytes, int] = {}
-    kind: list[int] = []
-    rows: list[int] = []
-    durations: list[int] = []
-    trace: list[int] = []
-    span_ids = array("Q")
+    kind, rows, trace = array("I"), array("I"), array("I")
+    durations, span_ids = array("Q"), array("Q")
     for before, pairs, data in blocks:
         wide, narrow = array("Q", data), array("I", data)
         span_ids += wide[2::5]
@@ -65,7 +61,7 @@ def failures_of(blocks: Iterable[tuple[int, list[Kind], bytes]]) -> Failures | N
         trace.extend([traces.setdefault(trace_id, len(traces)) for trace_id in ids])
     packed = b"".join([span_id.to_bytes(SPAN_ID_BYTES) for span_id in span_ids])
     failures = Failures(list(kinds), kind, rows, durations, trace, b"".join(traces), packed)
-    is_told = all(None not in kind for kind in kinds) and failures.n_bytes <= _UNIT_BYTES
+    is_told = all(None not in kind for kind in kinds) and failures.n_bytes <= limits.INDEX_FAILED_BYTES
     return failures if is_told else None
 
 
