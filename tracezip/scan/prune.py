@@ -78,7 +78,7 @@ class Pruner:
         def may_hold(service: str | None, name: str | None) -> bool:
             return self._possible(self._where, _Group(None, service, name, None, _MOST))[0]
 
-        services = {service: may_hold(service, None) for service, _ in kinds}
+        services = {service: may_hold(service, None) for service in {service for service, _ in kinds}}
         return [services[service] and may_hold(service, name) for service, name in kinds]
 
     def _failed_may_match(self, unit: Summary, pair: Pair) -> bool:
