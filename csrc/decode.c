@@ -92,12 +92,14 @@ static u64 skipped_cells(const State *s) {
     return of_path * t->paths.n + of_hole * t->hole_slots.n + others;
 }
 
+u32 decoder_skipped(const Decoder *d) { return d->s.skips; }
+
 /* Contexts are shared once there are too many, and which ones depends on the order in which all sections ask. */
 int decoder_is_sure(const Decoder *d) {
     return !d->s.skips || d->s.x.cells.n + skipped_cells(&d->s) <= TZ_MAX_CONTEXT_CELLS;
 }
 
-int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, u64 most_spans, u32 skips, const char **where) {
+int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, u64 most_spans, Skips skips, const char **where) {
     State *s = &d->s;
     if (setjmp(s->t.env.out)) {
         *where = s->t.env.where;
@@ -110,12 +112,15 @@ int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, u64 most_spa
     batch_clear(&s->b);
     d->n_bytes = n_bytes;
     s->most_spans = most_spans;
-    s->skips = skips;
+    s->skips = skips.skips;
     s->budget += TZ_BUDGET_OF_BYTE * n_bytes;
     open_sections(s, sections);
     code_definitions(s, &d->none);
+    for (size_t i = 0; i < skips.n_asked; i++)
+        if (!paths_tell(&s->t, &skips.asked[i]))
+            s->skips &= ~(u32)SKIP_VALUES;
     code_rows(s, 0);
-    if (!skips)
+    if (!s->skips)
         close_sections(s);
     return TZ_OK;
 }

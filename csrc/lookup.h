@@ -29,6 +29,8 @@ typedef struct {
 size_t rows_of(const RowReader *r, u32 place);
 /* What each of these rows has of a field. `to` has room for all of them. TZ_ENOUGH: that was not read. */
 int rows_field(const RowReader *r, const FieldName *f, u32 *to);
+/* Whether the paths of a block tell this field, of all records that have it. */
+int paths_tell(const Tables *t, const FieldName *f);
 /* The bytes of an atom, which is an encoded field; *p is NULL if there is none of this number. */
 void rows_atom(const RowReader *r, u32 atom, const u8 **p, size_t *n);
 /* Sizes of records of a kind, in bytes, and then their bytes: record rows[i] to to[i]. The rows ascend, and are there.

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from archives import field
+from archives import BLOCK, field, frames, pack
 from backends import BACKENDS, DATA, NO_DATA, recorded_messages, running
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -354,6 +354,28 @@ def test_whatever_bytes_are_changed_a_query_ends_in_spans_or_one_clear_error(see
                 list(reader.traces())
         except TracezipError:
             pass
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_a_block_that_is_wrong_under_a_right_checksum_ends_a_query_in_one_error_that_names_it(seed: int) -> None:
+    """Also where what is wrong was left out at first."""
+    r = random.Random(seed)
+    with mock.patch.multiple(limits, BLOCK_SPANS=3, UNIT_SPANS=1):
+        parts = list(frames(archive(some_messages(seed, 0)).getvalue()))
+    number = r.choice([i for i, part in enumerate(parts) if part.kind == BLOCK])
+    body = bytearray(parts[number].body)
+    body[r.randrange(len(body) // 2, len(body))] ^= 1 << r.randrange(8)
+    parts[number] = parts[number]._replace(body=bytes(body))
+    errors = []
+    for where, names in (("kind = 3", ["span_name"]), ("duration >= 0", ["duration", "span_attributes"])):
+        with tracezip.open(io.BytesIO(pack(parts))) as reader:
+            try:
+                list(reader.scan(where, names))
+            except TracezipError as error:
+                errors.append(error)
+    assert {error.offset for error in errors} <= {parts[number].offset}
+    assert all(f"at byte {parts[number].offset}" in str(error) for error in errors)
 
 
 @pytest.mark.skipif(not DATA, reason=NO_DATA)

@@ -202,6 +202,19 @@ def test_what_was_left_out_cannot_be_used() -> None:
     assert decoder.skipped == 0
 
 
+def test_values_are_left_out_only_if_paths_tell_what_is_asked_for() -> None:
+    """Kinds are the same in all spans, and stand in the path; names are not."""
+    spans = [field(2, field(1, bytes(16)) + field(5, f"{i * 7919:x}") + b"\x30\x03") for i in range(200)]
+    message = field(1, field(2, b"".join(spans)))
+    sections = sections_of([message])
+    for asked, skipped in (([(SPAN, 0x30, None)], SKIP_VALUES), ([(SPAN, 0x30, None), (SPAN, 0x2A, None)], 0)):
+        decoder = native.Decoder(PRESET)
+        decoder.read(sections, len(message), skips=SKIP_VALUES, asked=asked)
+        assert decoder.skipped == skipped
+        assert all(decoder.fields(*name) is not None for name in asked)
+        assert (decoder.fields(SPAN, 0x2A) is None) == (skipped == SKIP_VALUES)
+
+
 def test_nothing_is_left_out_where_contexts_might_be_shared() -> None:
     """Of so many paths it is not known whether what is left out fills the tables that all share."""
     spans = [field(2, field(1, bytes(16)) + field(9, field(1, f"key {i % 4500}"))) for i in range(9000)]

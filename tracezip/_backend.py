@@ -29,6 +29,10 @@ number of its pair (uint32). None if one has not all ids and times, or ends befo
 """
 
 
+FieldName = tuple[int, int, bytes | None]
+"""Place, tag and key: see BlockRows.fields."""
+
+
 class BlockRows(Protocol):
     """What a query takes of records: of those that an encoder has pending, or that a decoder has read last."""
 
@@ -137,12 +141,19 @@ class BlockDecoder(BlockRows, Protocol):
     skipped: int
     """What the last `read` left out."""
 
-    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize, skips: int = 0) -> None:
+    def read(
+        self,
+        sections: Sequence[bytes],
+        n_bytes: int,
+        most_spans: int = sys.maxsize,
+        skips: int = 0,
+        asked: Sequence[FieldName] = (),
+    ) -> None:
         """The rows of a block.
 
         skips: `SKIP_TIMES`, `SKIP_VALUES`, or both: they may be left out of the first block after `reset`, which takes
         less time. Then there are no starts and ends, or not all fields; no records and no parts; and until `reset` no
-        other block can be read.
+        other block can be read. Values are only left out if the fields that are `asked` for can be told without.
 
         After `most_spans` spans it stops: what comes behind them is neither there nor checked, and until `reset` no
         other block can be read. Raises as `decode` does, but does not look whether `n_bytes` is right: `parts` does.

@@ -74,7 +74,12 @@ class Decoder(_Rows):
     @property
     def skipped(self) -> int: ...
     def read(
-        self, sections: Sequence[bytes | bytearray | memoryview], n_bytes: int, most_spans: int = ..., skips: int = 0
+        self,
+        sections: Sequence[bytes | bytearray | memoryview],
+        n_bytes: int,
+        most_spans: int = ...,
+        skips: int = 0,
+        asked: Sequence[tuple[int, int, bytes | None]] = (),
     ) -> None: ...
     def parts(self) -> tuple[list[bytes], list[bool]]: ...
     def outline(self) -> tuple[bytes, bytes]: ...

@@ -108,8 +108,13 @@ cdef extern from "decode.h" nogil:
     void decoder_free(CDecoder *d)
     size_t decoder_held(const CDecoder *d)
     int decoder_reset(CDecoder *d, const CDecoder *like)
+    ctypedef struct Skips:
+        uint32_t skips
+        const FieldName *asked
+        size_t n_asked
     int decoder_read(
-        CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, uint32_t skips, const char **where)
+        CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, Skips skips, const char **where)
+    uint32_t decoder_skipped(const CDecoder *d)
     int decoder_is_sure(const CDecoder *d)
     int decoder_measure(CDecoder *d, const char **where)
     int decoder_write(CDecoder *d, uint8_t *const *to, const char **where)
@@ -337,6 +342,15 @@ cdef bytes _grown(list begun, size_t n_more):
     return new
 
 
+cdef FieldName _field_name(uint32_t place, uint32_t tag, bytes key) except *:
+    """`key` must outlive it."""
+    if place >= N_PLACES:
+        raise ValueError(f"place is {place}, there are {N_PLACES}")
+    if key is None:
+        return FieldName(place, tag, NULL, 0)
+    return FieldName(place, tag, <const uint8_t *>PyBytes_AS_STRING(key), len(key))
+
+
 cdef class _Rows:
     """What a query takes of the records that an encoder has pending, or that a decoder has read."""
 
@@ -355,14 +369,9 @@ cdef class _Rows:
 
     def fields(self, uint32_t place, uint32_t tag, bytes key=None):
         cdef RowReader r = self._rows()
-        cdef FieldName f
+        cdef FieldName f = _field_name(place, tag, key)
         cdef int code
         cdef uint32_t *to
-        if place >= N_PLACES:
-            raise ValueError(f"place is {place}, there are {N_PLACES}")
-        f.place, f.tag, f.key, f.key_n = place, tag, NULL, 0
-        if key is not None:
-            f.key, f.key_n = <const uint8_t *>PyBytes_AS_STRING(key), len(key)
         out = PyBytes_FromStringAndSize(NULL, rows_of(&r, place) * 4)
         to = <uint32_t *>PyBytes_AS_STRING(out)
         with nogil:
@@ -628,7 +637,21 @@ cdef class Decoder(_Rows):
         if self.skipped:
             raise UsageError("this decoder has left out what records have; reset it")
 
-    def read(self, sections, uint64_t n_bytes, uint64_t most_spans=sys.maxsize, uint32_t skips=0):
+    def read(self, sections, uint64_t n_bytes, uint64_t most_spans=sys.maxsize, uint32_t skips=0, asked=()):
+        if not skips or not self._is_fresh:
+            self._read(sections, n_bytes, most_spans, Skips(0, NULL, 0))
+            return
+        cdef FieldName *names = <FieldName *>malloc((len(asked) + 1) * sizeof(FieldName))
+        try:
+            if names == NULL:
+                raise MemoryError("no memory for names of fields")
+            for i, (place, tag, key) in enumerate(asked):
+                names[i] = _field_name(place, tag, key)
+            self._read(sections, n_bytes, most_spans, Skips(skips, names, len(asked)))
+        finally:
+            free(names)
+
+    cdef _read(self, sections, uint64_t n_bytes, uint64_t most_spans, Skips skips):
         cdef Input inputs[N_SECTIONS]
         cdef const uint8_t[::1] view
         cdef const char *where = NULL
@@ -644,19 +667,18 @@ cdef class Decoder(_Rows):
             held.append(view)
             inputs[i].p = &view[0] if view.shape[0] else <const uint8_t *>b""
             inputs[i].n = view.shape[0]
-        skips = skips if self._is_fresh else 0
         self._is_fresh = False
         with nogil:
             code = decoder_read(self._c, inputs, n_bytes, most_spans, skips, &where)
-        if skips and not (code == TZ_OK and decoder_is_sure(self._c)):
+        if skips.skips and not (code == TZ_OK and decoder_is_sure(self._c)):
             decoder_free(self._c)
             self._c = NULL
             self.reset(self._like)
-            self.read(sections, n_bytes, most_spans)
+            self._read(sections, n_bytes, most_spans, Skips(0, NULL, 0))
             return
         self._check(code, where)
-        self.skipped = skips
-        self._is_partial = skips or decoder_batch(self._c).span_id.n >= most_spans
+        self.skipped = decoder_skipped(self._c)
+        self._is_partial = self.skipped or decoder_batch(self._c).span_id.n >= most_spans
 
     cdef uint8_t **_places(self) except NULL:
         cdef uint8_t **to = <uint8_t **>malloc((decoder_messages(self._c) + 1) * sizeof(uint8_t *))

@@ -209,7 +209,14 @@ class Decoder(look.RowReader):
             goes_on = more
         return messages, len(parts), goes_on
 
-    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize, skips: int = 0) -> None:
+    def read(
+        self,
+        sections: Sequence[bytes],
+        n_bytes: int,
+        most_spans: int = sys.maxsize,
+        skips: int = 0,
+        asked: Sequence[tuple[int, int, bytes | None]] = (),
+    ) -> None:
         """It leaves nothing out."""
         self._check_alive()
         if self._is_partial:

@@ -19,8 +19,17 @@ from tracezip.expression import Expression, Field
 from tracezip.scan.chunks import Chunk, RowChunk
 from tracezip.scan.failed import FailedSpans
 from tracezip.scan.messages import SpanBytes
-from tracezip.scan.rows import RowNumbers, Rows, plain_span
-from tracezip.scan.select import ID_WORDS, Source, attribute_source, is_odd, number_column, of_intrinsic, span_source
+from tracezip.scan.rows import EVERYTHING, RowNumbers, Rows, Wanted, plain_span
+from tracezip.scan.select import (
+    ID_WORDS,
+    Source,
+    attribute_source,
+    is_odd,
+    number_column,
+    of_intrinsic,
+    sources_of,
+    span_source,
+)
 
 Values = NDArray[Any]
 
@@ -149,18 +158,17 @@ def checked_names(columns: Iterable[str] | None) -> list[str]:
 _TIMES = frozenset({"start", "end", "duration"})
 
 
-def skips_of(where: Expression, names: Iterable[str]) -> int:
-    """What of a block does not matter for an expression and these columns, see BlockDecoder.read.
-
-    Values are only left out together with times: else it saves little, and a block is read twice if it turns out that
-    a field that is asked for does not stand in its paths.
-    """
+def wanted_of(where: Expression, names: Iterable[str]) -> Wanted:
+    """What matters of a block for an expression and these columns."""
     columns = [COLUMNS[name] for name in names]
     if not all(map(_is_in_rows, columns)):
-        return 0
+        return EVERYTHING
     fields = where.fields.union(column.field for column in columns if column.field is not None)
     has_times = any(not field.scope and field.key in _TIMES for field in fields)
-    return 0 if has_times else SKIP_VALUES | SKIP_TIMES
+    sources = [column.source for column in columns if column.source is not None]
+    sources += [source for field in fields for source in sources_of(field)]
+    asked = {source[:3] for source in sources}
+    return Wanted(SKIP_VALUES if has_times else SKIP_VALUES | SKIP_TIMES, tuple(asked))
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------

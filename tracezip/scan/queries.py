@@ -11,7 +11,7 @@ from tracezip.expression import Comparison, Expression, Field
 from tracezip.index import Unit
 from tracezip.mix import hash_of_id
 from tracezip.scan.archive import ALL, Archive
-from tracezip.scan.columns import COLUMNS_OF_FAILED, Batch, batch_of, checked_names, skips_of
+from tracezip.scan.columns import COLUMNS_OF_FAILED, Batch, batch_of, checked_names, wanted_of
 from tracezip.scan.failed import FailedSpans, failed_spans
 from tracezip.scan.messages import MessageBuilder
 from tracezip.scan.prune import Pruner
@@ -101,8 +101,8 @@ def scan(
     answer: Callable[[Unit], int | FailedSpans] = (
         _answers(where) if COLUMNS_OF_FAILED.issuperset(names) else units_for(where)
     )
-    skips = skips_of(where, names)
-    for chunk in archive.chunks(lambda unit: 0 if stretch and unit.offset not in stretch else answer(unit), skips):
+    wanted = wanted_of(where, names)
+    for chunk in archive.chunks(lambda unit: 0 if stretch and unit.offset not in stretch else answer(unit), wanted):
         rows = chunk.select(selector)
         if len(rows):
             yield batch_of(chunk, rows, names)
@@ -121,7 +121,7 @@ def traces(archive: Archive, where: Expression) -> Iterator[bytes]:
 def _matching(archive: Archive, where: Expression, seen: set[bytes]) -> Iterator[tuple[bool, list[bytes]]]:
     """The ids of traces with a span for which it holds that are not in `seen`, and then are; and whether it is over."""
     selector = Selector(where)
-    for chunk in archive.chunks(_answers(where), skips_of(where, ["trace_id"])):
+    for chunk in archive.chunks(_answers(where), wanted_of(where, ["trace_id"])):
         found = dict.fromkeys(chunk.trace_ids(chunk.select(selector)))
         new = [trace_id for trace_id in found if any(trace_id) and trace_id not in seen]
         seen.update(new)

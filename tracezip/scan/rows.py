@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracezip._backend import FIELD_MANY, SKIP_TIMES, SKIP_VALUES, BlockRows
+from tracezip._backend import FIELD_MANY, SKIP_TIMES, SKIP_VALUES, BlockRows, FieldName
 from tracezip.convert.spans import Span, read_resource, read_scope, read_span
 from tracezip.scan.messages import SpanBytes
 
@@ -29,6 +29,16 @@ _cached_scope = lru_cache(1024)(read_scope)
 def plain_span(part: SpanBytes) -> Span:
     """Raises InputError if it is none."""
     return read_span(part.span, _cached_resource(part.resource_spans), _cached_scope(part.scope_spans))
+
+
+class Wanted(NamedTuple):
+    """What a query needs of blocks, as `BlockDecoder.read` takes it."""
+
+    skips: int
+    asked: tuple[FieldName, ...]
+
+
+EVERYTHING = Wanted(0, ())
 
 
 class Rows:

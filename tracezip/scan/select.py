@@ -205,6 +205,18 @@ def of_intrinsic(key: str) -> Source:
     return _SOURCES[key]
 
 
+def sources_of(field: Field) -> list[Source]:
+    """Where its value may be found, if not in columns."""
+    if not field.scope:
+        return [_SOURCES[field.key]] if field.key in _SOURCES else []
+    key = field.key.encode("utf-8", "surrogatepass")
+    return [
+        attribute_source(key, place)
+        for place, other in ((r.SPAN, RESOURCE), (r.RESOURCE, SPAN))
+        if field.scope != other
+    ]
+
+
 _SOURCES = {
     "name": span_source(0x2A, "name", ""),
     "kind": span_source(0x30, "kind", 0),
