@@ -15,7 +15,7 @@ help:
 	@echo "make test         run the tests"
 	@echo "make collector    build the OpenTelemetry Collector that tests run, out of its Go modules (once; some minutes)"
 	@echo "make clients      the same with the services in Go, Java and Node.js that tests run"
-	@echo "make bench        all sizes and speeds, tables and plots (TRACEZIP_DATA names a folder of *.otlp.zst; 20 min)"
+	@echo "make bench        all sizes and speeds, tables and plots (TRACEZIP_DATA names a folder of *.otlp.zst; 25 min)"
 	@echo "make bench-quick  the same on the bundled sample, in a minute"
 	@echo "make bench-suite  the same codecs through pytest-benchmark"
 	@echo "make lint types   check style, formatting and types; make format applies the style"

@@ -21,7 +21,7 @@ from benchmarks.report import FileReport
 from benchmarks.single_traces import MAX_TRACES, measure_traces
 
 README_FILES = ("hipstershop", "astronomy", "trainticket", "shop-capture", "go-otelhttp-demo")
-GROWTH_SPANS = 1_000_000
+GROWTH_SPANS = 10_000_000
 QUICK_GROWTH_SPANS, QUICK_TRACES = 10_000, 100
 
 
@@ -81,7 +81,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--codec", action="append", metavar="WORD", help="only codecs whose name has this word in it, and their sizes")
     add("--full", action="store_true", help="slow codecs on whole files too (many minutes)")
     add("--repeat", type=int, metavar="N", help=f"best of N (default: {DEFAULT_REPEAT})")
-    add("--growth", type=int, metavar="SPANS", help="grow files to so many spans, 0: not at all (default: 1000000)")
+    add("--growth", type=int, metavar="SPANS", help="grow files to so many spans, 0: not at all (default: 10000000)")
     add("--no-peers", action="store_true", help="without STEF and OTel-Arrow, which need Go")
     add("--readme", action="store_true", help="put the short table and the plots into README.md")
     return with_defaults(parser.parse_args())

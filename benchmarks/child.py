@@ -52,11 +52,11 @@ def load(path: str) -> Any:
         return pickle.load(source)
 
 
-def run_module(module: str, *arguments: str) -> Any:
-    """The JSON that a module of this package prints, run by this Python in a process of its own."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+def run_module(module: str, *arguments: str, root: Path = ROOT) -> Any:
+    """The JSON that a module of this package, or of a copy of it, prints in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, check=False)
     if done.returncode:
         raise NotExactError(done.stderr.strip() or f"{module} ended with {done.returncode}")
     return json.loads(done.stdout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,8 +16,10 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 
+import tracezip
 from benchmarks import __main__ as program
-from benchmarks import child, edge, figures, fresh, growth, peak, peers, plots, report, single_traces, threads
+from benchmarks import ablation, child, edge, figures, fresh, growth, peak, peers, plots, report, single_traces, threads
+from benchmarks.ablations import ABLATIONS, Ablation
 from benchmarks.codecs import BASELINE, CODECS, Codec
 from benchmarks.data import SAMPLES, TraceFile, read_file
 from benchmarks.measure import Measurement, NotExactError, measure_prepared
@@ -288,3 +291,31 @@ def test_edge_sends_below_a_limit_what_its_receiver_gets(source: str, tmp_path: 
     assert 0 < sent.memory < 4_000_000
     if source == "otlp":
         assert 0 < edge.receive(str(frames), str(batches)).memory < 4_000_000
+
+
+@pytest.mark.parametrize("left_out", ABLATIONS, ids=lambda left_out: left_out.idea)
+def test_each_idea_can_still_be_left_out(left_out: Ablation, tmp_path: Path) -> None:
+    path = tmp_path / left_out.file
+    path.parent.mkdir()
+    before = (child.ROOT / left_out.file).read_text(encoding="utf-8")
+    path.write_text(before, encoding="utf-8")
+    left_out.apply(tmp_path)
+    assert path.read_text(encoding="utf-8") != before
+    with pytest.raises(ValueError, match="0 times"):
+        left_out.apply(tmp_path)
+
+
+def test_ids_cost_little_where_a_generator_foretells_them() -> None:
+    archive = child.ROOT / "tests/golden/good/ids_of_java.tzip"
+    found = child.run_module("benchmarks.id_costs", "--read", str(archive))
+    bytes_each = {(what, told): bits / 8 / n for what, told, n, bits in found}
+    assert bytes_each["span ids", "splitmix"] < 2 < 8 < bytes_each["states", "splitmix"]
+    n_spans = sum(record.count("span_id") for record in map(str, spans(tracezip.open(archive))))
+    assert sum(n for what, _, n, _ in found if what == "span ids") == n_spans
+
+
+def test_what_an_idea_saves_is_told_beside_what_all_of_them_cost() -> None:
+    idea = ABLATIONS[0].idea
+    text = ablation.report([ablation.Size("one", "", 10, 100), ablation.Size("one", idea, 10, 125)])
+    assert re.search(r"^\| nothing +\| +\| 10\.00 \| +\+0\.0% \|$", text, re.M)
+    assert re.search(rf"^\| {idea} +\| csrc/plan_ids\.h +\| 12\.50 \| \+25\.0% \|$", text, re.M)

@@ -282,6 +282,21 @@ def test_what_cannot_be_sent_goes_to_the_spool_and_arrives_later_in_order(
     assert (counts["messages_spooled"], counts["spans_sent"], counts["queue_bytes"]) == (40, 80, 0)
 
 
+def test_it_is_said_once_when_the_receiver_is_back_and_how_many_batches_wait(
+    make: Make, receiver: Receiver, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tracezip.live")
+    receiver.is_down = True
+    delivery = make(spool, backoff=LongPause())
+    assert all(delivery.put(one, 2, SHORT) for one in MESSAGES[:5])
+    receiver.is_down = False
+    assert delivery.flush(LONG)
+    said = [record for record in caplog.records if "is back" in record.message]
+    assert [(record.levelname, record.message) for record in said] == [
+        ("INFO", "the receiver is back, after 0 s; 4 more batches wait to be sent")
+    ]
+
+
 def test_while_something_is_in_the_spool_put_does_not_wait(make: Make, receiver: Receiver, spool: Spool) -> None:
     delivery = make(spool, backoff=LongPause())
     receiver.is_down = True

@@ -130,6 +130,31 @@ def test_a_wrong_variable_is_told_and_passed_over(caplog: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [
+        ("TRACEZIP_EXPORTER_BATCHSIZE", "TRACEZIP_EXPORTER_BATCH_SIZE"),
+        ("TRACEZIP_EXPORTER_SPOOL_MAX", "TRACEZIP_EXPORTER_SPOOL_MAX_BYTES"),
+        ("TRACEZIP_EXPORTER_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        ("OTEL_EXPORTER_TRACEZIP_LEVEL", "TRACEZIP_EXPORTER_LEVEL"),
+        ("OTEL_EXPORTER_TRACEZIP_ENDPONT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        ("TRACEZIP_EXPORT_LEVEL", "TRACEZIP_EXPORTER_LEVEL"),
+        ("TRACEZIP_SPOOL_DIR", "TRACEZIP_EXPORTER_SPOOL_DIR"),
+    ],
+)
+def test_a_misspelt_variable_is_told_once_with_the_closest_one(name: str, closest: str, caplog: Any) -> None:
+    for _ in range(2):
+        resolve({}, {name: "1"})
+    (record,) = caplog.records
+    assert record.message == f"{name} is no variable of the exporter, it is passed over; the closest is {closest}"
+
+
+def test_variables_that_are_read_and_those_of_others_are_not_told_of(caplog: Any) -> None:
+    others = ("TRACEZIP_BACKEND", "TRACEZIP_DATA", "TRACEZIP_PORT", "TRACEZIP_SERVICE_HOST", "TRACEZIP_GATEWAY_PORT")
+    resolve({}, dict.fromkeys((*others, f"{ALL}ENDPOINT", f"{PREFIX}LEVEL", "TRACEZIP_PORT_4318_TCP_ADDR"), "5"))
+    assert not caplog.records
+
+
 def test_a_wrong_spool_in_the_environment_is_passed_over_for_the_usual_one(caplog: Any) -> None:
     assert resolve({}, {f"{PREFIX}SPOOL_DIR": f"{__file__}/spool"}).spool_dir is None
     assert "cannot use the spool" in caplog.text

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 
 import pytest
 
 from tracezip.live.complaints import Complaints
+from tracezip.live.outage import Outage
 from tracezip.live.stats import COUNTERS, SECONDS_BUCKETS, Stats
 
 
@@ -75,4 +77,20 @@ def test_the_same_trouble_is_logged_once_a_minute(caplog: pytest.LogCaptureFixtu
         "the spool is full",
         "nobody answers",
         "the spool is full (and 4 times since the last warning)",
+    ]
+
+
+def test_of_an_outage_that_was_told_it_is_told_once_that_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tracezip.live")
+    now, logger = [0.0], logging.getLogger("tracezip.live")
+    outage = Outage(logger, Complaints(logger, clock=lambda: now[0]), clock=lambda: now[0])
+    away, there = partial(outage.goes_on, "nothing is taken"), partial(outage.is_over, "all is well")
+    for moment, what in ((0, away), (30, away), (45, there), (55, away), (58, there), (62, away), (70, there)):
+        now[0] = moment
+        what()
+    assert [record.message for record in caplog.records] == [
+        "nothing is taken",
+        "all is well, after 45 s",
+        "nothing is taken (and 2 times since the last warning)",
+        "all is well, after 8 s",
     ]

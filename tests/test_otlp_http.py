@@ -6,8 +6,9 @@ import multiprocessing
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -301,6 +302,41 @@ def silent_server(says: bytes = b"") -> Iterator[str]:
 def test_a_server_that_does_not_answer_in_time_is_unreachable(says: bytes) -> None:
     with silent_server(says) as url, pytest.raises(Unreachable, match="imed out"):
         HttpClient().post(url, b"", timeout=0.1)
+
+
+@contextmanager
+def dripping_server(says: bytes) -> Iterator[str]:
+    """Says the beginning of an answer, and then one letter after the other."""
+    done = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(ConnectionError):
+            connection.sendall(says)
+            for _ in range(750):
+                if done.wait(0.02):
+                    return
+                connection.sendall(b"a")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "says",
+    [b"HT", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"],
+    ids=["status", "header", "body"],
+)
+def test_an_answer_that_drips_ends_in_time(says: bytes) -> None:
+    with dripping_server(says) as url:
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match="imed out"):
+            HttpClient().post(url, b"", timeout=0.3)
+        assert time.monotonic() - began < 5
 
 
 def test_what_is_no_http_is_unreachable() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import threading
 import zlib
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import tracezip
 from benchmarks.data import SAMPLES, read_file
 from tracezip.convert.otlp_json import to_json
 from tracezip.live.archives import RotatingArchives
+from tracezip.live.errors import TryLater
 from tracezip.live.http import HttpClient
 from tracezip.live.link import Link
 from tracezip.live.stats import Stats
@@ -153,12 +155,18 @@ def test_a_gateway_that_is_away_is_what_the_spool_is_for(tmp_path: Path, monkeyp
         assert end.messages == MESSAGES
 
 
-def test_a_backend_that_is_overloaded_for_a_while_gets_everything_once(tmp_path: Path) -> None:
+def test_a_backend_that_is_overloaded_for_a_while_gets_everything_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tracezip.relay")
     with backend() as end, gateway(end.url, tmp_path / "all.tzip") as middle, agent(middle.url) as begin:
         end.answers.extend([200, 503])
         assert [post(begin.url, each).status for each in MESSAGES[:3]] == [200] * 3
         assert (end.messages, end.n_requests) == (MESSAGES[:3], 4)
         assert metrics(middle.url)["tracezip_send_failures_total"] == 1
+    first, last = [record.message for record in caplog.records if record.name == "tracezip.relay"]
+    assert "cannot be passed on now" in first
+    assert last.startswith("messages are passed on again")
     assert read_archive(tmp_path / "all.tzip") == MESSAGES[:3]
 
 
@@ -241,6 +249,14 @@ def test_no_message_is_taken_if_an_error_comes_while_others_are_written(tmp_path
     for thread in threads:
         thread.join()
     assert sorted(problem.__name__ for problem in problems) == ["MemoryError", "TryLater"]
+
+
+def test_what_comes_behind_the_end_of_the_archives_begins_no_new_one(tmp_path: Path) -> None:
+    archive = Archive(RotatingArchives(tmp_path / "a.tzip"), Stats())
+    archive.close()
+    with pytest.raises(TryLater, match="shutting down"):
+        archive.store(MESSAGES[0])
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_archive_that_cannot_be_ended_is_said_and_not_raised(

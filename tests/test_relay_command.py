@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,6 +95,23 @@ def test_a_second_signal_ends_a_drain_at_once(tmp_path: Path) -> None:
         finally:
             end.may_answer.set()
             client.wait(20)
+
+
+def test_a_backend_that_hangs_does_not_hold_up_the_end_beyond_the_drain_timeout(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tzip"
+    arguments = ("gateway", "--to", "{}", "--archive", str(archive), "--listen", "127.0.0.1:0", "--drain-timeout", "1")
+    with backend() as end, process(*(each.format(end.url) for each in arguments)) as relay:
+        end.may_answer.clear()
+        client = subprocess.Popen([sys.executable, "-c", POST, relay.url, MESSAGES[0].hex()])
+        try:
+            assert end.was_asked.wait(20)
+            began = time.monotonic()
+            assert relay.end(signal.SIGTERM) == 0
+            assert time.monotonic() - began < 4  # 1, but for the time that a busy machine takes
+        finally:
+            end.may_answer.set()
+            client.wait(20)
+    assert read(archive.read_bytes()) == (MESSAGES[:1], None)
 
 
 POST = """

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import http.client
+import select
+import socket
 import threading
+import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,9 +29,10 @@ from tracezip.live.limits import MAX_BODY_BYTES, MAX_DECODED_BYTES
 from tracezip.live.sending import SendingStream
 from tracezip.live.stats import Stats
 from tracezip.relay.answers import RejectionError
-from tracezip.relay.bodies import count_spans, service_of
-from tracezip.relay.budget import Budget
+from tracezip.relay.bodies import count_spans, decompressed, service_of
+from tracezip.relay.budget import Budget, Share
 from tracezip.relay.gateway import Gateway
+from tracezip.relay.http import read_body
 from tracezip.relay.intake import Intake
 from tracezip.relay.server import Address, parse_address
 
@@ -172,6 +178,25 @@ def test_a_body_that_does_not_come_is_not_waited_for(begin: Running, monkeypatch
     connection.close()
 
 
+def test_a_head_that_drips_is_not_waited_for(end: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracezip.relay.limits.CHORE_SECONDS", 0.02)
+    monkeypatch.setattr("tracezip.relay.limits.HEAD_SECONDS", 0.2)
+    with agent(end.url) as relay:
+        kept = http.client.HTTPConnection(str(relay.address), timeout=20)
+        kept.request("GET", "/healthz")
+        assert kept.getresponse().read() == b"ok\n"
+        with socket.create_connection(relay.address, timeout=20) as slow, suppress(ConnectionError):
+            slow.sendall(b"POST /v1/traces HTTP/1.1\r\nX-Slow: ")
+            for _ in range(1000):
+                slow.sendall(b"a")
+                if select.select([slow], [], [], 0.02)[0]:
+                    break
+            assert slow.recv(1) == b""
+        kept.request("GET", "/healthz")  # one that has had a request may wait longer
+        assert kept.getresponse().read() == b"ok\n"
+        kept.close()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/v1/traces", 405), ("GET", "/", 404), ("POST", STREAM, 404)]
 )
@@ -215,6 +240,48 @@ def test_a_budget_holds_what_it_is_given() -> None:
                 budget.share()
         one.take(40)
     assert (budget.n_requests, budget.n_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("encoding", BOMBS)
+def test_a_body_is_decompressed_without_another_copy(encoding: str) -> None:
+    data = bytes(32 << 20)
+    body = BOMBS[encoding](data)
+    with Budget(1, 1 << 30).share() as share:
+        n_bytes = peak(lambda: decompressed(body, encoding, len(data), share))
+    assert n_bytes < 1.6 * len(data)
+
+
+def test_a_body_is_read_without_another_copy() -> None:
+    class Content:
+        async def iter_any(self) -> AsyncIterator[bytes]:
+            for _ in range(256):
+                yield bytes(1 << 16)
+
+    async def read(share: Share) -> None:
+        await read_body(SimpleNamespace(content_length=None, content=Content()), share)  # type: ignore[arg-type]
+
+    with Budget(1, 1 << 30).share() as share:
+        assert peak(lambda: asyncio.run(read(share))) < 1.5 * (16 << 20)
+
+
+def peak(work: Callable[[], object]) -> int:
+    """The bytes that it holds at most."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_memory_of_decoding_a_stream_is_that_of_its_request_too(end: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = SendingStream()
+    body, url = stream.frame(MESSAGES[0]), protocol.PATH + stream.stream_id.hex()
+    for n_bytes, status in ((4 * len(body) - 1, 429), (4 * len(body), 200)):
+        monkeypatch.setattr("tracezip.relay.limits.MAX_HELD_BYTES", n_bytes)
+        with gateway(end.url) as relay:
+            answer = request(relay.url + url, "POST", body, Content_Type=protocol.CONTENT_TYPE)
+            assert answer.status == status
 
 
 # --- OTLP/gRPC --------------------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,9 +24,10 @@ from tests.http_answers import Reply, Request, WebServer, serving
 from tests.otel_collector import collector, same, spans_in, spans_of, to_file
 from tracezip.cli.main import cli
 from tracezip.convert.spans import read_spans
-from tracezip.live import limits
 from tracezip.live.errors import Delivered, Refused, TryLater, Unreachable
-from tracezip.live.replay import Pace, Replay
+from tracezip.live.pacing import LastSpan, Pace
+from tracezip.live.replay import Replay
+from tracezip.live.shifting import shifted
 
 MESSAGES = [*read_file(SAMPLES / "astronomy.otlp").messages, full_trace().SerializeToString()]
 
@@ -203,6 +206,7 @@ def test_bad_files_and_messages_are_named_and_the_rest_is_sent(backend: Backend,
     assert result.exit_code == 1
     assert "bad.tzip: " in result.stderr
     assert "good.tzip: message 2 is left out, it is no OTLP" in result.stderr
+    assert "4 spans sent in 2 messages" in result.stderr
     assert backend.messages == [message(1), message(2)]
 
 
@@ -213,6 +217,7 @@ def test_bad_files_and_messages_are_named_and_the_rest_is_sent(backend: Backend,
         (("--to", "http://collector:4317"), "gRPC"),
         (("--to", "http://collector", "--speed", "fast"), "nor max"),
         (("--to", "http://collector", "--speed", "0x"), "nor max"),
+        (("--to", "http://collector", "--max-pause", "1m"), "without --speed"),
         (("--to", "http://collector", "--header", "a: b"), "is no NAME=VALUE"),
         (("--to", "http://collector", "--header", "a=b\r\nc=d"), "the header 'a' cannot be sent"),
         (("--to", "https://collector", "--to-ca-file", "no-such-file"), "no-such-file"),
@@ -292,10 +297,125 @@ def test_a_message_that_is_late_or_has_no_time_is_sent_at_once() -> None:
     assert replayed(1, [b"", message(0), ended(9), ended(3), ended(10), b""]) == pytest.approx([0, 0, 0, 0, 1, 1])
 
 
-def test_a_time_in_the_far_future_is_no_longer_pause_than_a_clock_can_take() -> None:
-    pace = Pace(0.001, Clock())
-    pace.seconds_until_due(ended(0))
-    assert pace.seconds_until_due(ended(10**9)) == limits.MAX_PAUSE_SECONDS
+DAY = 86400.0
+
+
+IN_1970 = field(1, field(2, field(2, span(0) + b"\x41" + (10**9).to_bytes(8, "little"))))
+
+
+@pytest.mark.parametrize("far", [ended(1e9), ended(10 * DAY), IN_1970])
+def test_a_message_with_a_wrong_time_is_not_waited_for_and_moves_no_other(far: bytes) -> None:
+    assert replayed(1, [ended(0), ended(1), far, ended(3), ended(4)]) == pytest.approx([0, 1, 1, 3, 4])
+
+
+def test_if_the_first_time_is_wrong_the_pace_is_that_of_the_others() -> None:
+    assert replayed(1, [IN_1970, ended(1), ended(2), ended(4)]) == pytest.approx([0, 0, 0, 2])
+
+
+def test_a_long_gap_is_skipped_and_the_pace_goes_on_behind_it() -> None:
+    assert replayed(1, [ended(0), ended(DAY), ended(DAY + 2), ended(DAY + 5)]) == pytest.approx([0, 0, 0, 3])
+
+
+def test_a_pause_is_as_long_as_it_may_be() -> None:
+    pace = Pace(1, clock := Clock(), max_pause=10)
+    assert [pace.seconds_until_due(ended(end)) for end in (0, 10)] == [0, 10]
+    far: list[LastSpan] = []
+    pace = Pace(1, clock, max_pause=10, on_far=far.append)
+    assert [pace.seconds_until_due(ended(end)) for end in (0, 11)] == [0, 0]
+    assert [str(one) for one in far] == [
+        "span 0000000000000001 of trace a1b2c3d4e5f607180000000000000001, which ends at 2033-05-18T03:33:31Z"
+    ]
+
+
+def test_a_span_that_is_far_away_in_time_is_named(backend: Backend, tmp_path: Path) -> None:
+    archive = written(tmp_path / "a.tzip", [ended(0), ended(1e9), ended(0.1), IN_1970, ended(0.2)])
+    result = run(archive, "--to", backend.web.url, "--speed", "1x", "--max-pause", "1m")
+    assert result.exit_code == 0
+    assert result.stderr.count("a.tzip: span 0") == 1
+    assert "which ends at 2065-" in result.stderr
+    assert len(backend.messages) == 5
+
+
+# --- several at a time ------------------------------------------------------------------------------------------------
+
+
+def test_as_many_requests_are_under_way_as_was_asked_for(tmp_path: Path) -> None:
+    barrier = threading.Barrier(3)
+
+    def answer(_: Request) -> Reply:
+        barrier.wait(20)  # until there are three
+        return Reply(200)
+
+    with serving(answer) as web:
+        messages = [message(number) for number in range(12)]
+        archive = written(tmp_path / "a.tzip", messages)
+        result = run(archive, "--to", web.url, "--parallel", "3", "-v")
+    assert result.exit_code == 0
+    assert "24 spans sent in 12 messages" in result.stderr
+    assert Counter(request.message for request in web.requests) == Counter(messages)
+
+
+def test_of_several_that_fail_one_is_the_error_and_what_arrived_is_counted(backend: Backend, tmp_path: Path) -> None:
+    backend.replies.extend([Reply(200), Reply(401), Reply(401), Reply(401)])
+    archive = written(tmp_path / "a.tzip", [message(number) for number in range(50)])
+    result = run(archive, "--to", backend.web.url, "--parallel", "3")
+    assert result.exit_code == 1
+    assert result.stderr.count("the rest was not sent") == 1
+    assert f"{2 * len(backend.messages)} spans sent in {len(backend.messages)} messages" in result.stderr
+    assert len(backend.web.requests) <= 10
+
+
+def test_an_error_of_the_last_message_is_told_too(backend: Backend, tmp_path: Path) -> None:
+    backend.replies.append(Reply(403))
+    result = run(written(tmp_path / "a.tzip", [message(1)]), "--to", backend.web.url, "--parallel", "2")
+    assert result.exit_code == 1
+    assert "answered 403" in result.stderr
+
+
+# --- to now -----------------------------------------------------------------------------------------------------------
+
+
+def last_end(data: bytes) -> float:
+    """Seconds from now."""
+    return max(one.end_ns for one in read_spans(data)) / 1e9 - time.time()
+
+
+def test_all_times_are_shifted_alike_and_nothing_else_is_changed() -> None:
+    data = full_trace().SerializeToString()
+    assert shifted(shifted(data, 10**18), -(10**18)) == data
+    for before, after in zip(read_spans(data), read_spans(shifted(data, 7)), strict=True):
+        events = tuple(replace(event, time_ns=event.time_ns and event.time_ns + 7) for event in before.events)
+        start_ns, end_ns = (time_ns and time_ns + 7 for time_ns in (before.start_ns, before.end_ns))
+        assert after == replace(before, start_ns=start_ns, end_ns=end_ns, events=events)
+
+
+def test_a_time_that_cannot_be_shifted_so_far_is_the_last_or_the_first_that_there_is() -> None:
+    (late,) = [one.end_ns for one in read_spans(shifted(ended(0), 1 << 64)) if one.span_id[-1] == 1]
+    assert late == (1 << 64) - 1
+    assert all(one.end_ns == 1 for one in read_spans(shifted(ended(0), -(1 << 64))))
+
+
+def test_what_is_no_otlp_is_not_shifted() -> None:
+    assert shifted(b"\xff no OTLP", 5) == b"\xff no OTLP"
+
+
+def test_shifted_to_now_the_last_span_ends_now(backend: Backend, tmp_path: Path) -> None:
+    messages = [ended(0), ended(500), ended(1e9), ended(1000)]
+    arrived = sent(backend, written(tmp_path / "a.tzip", messages), "--now")
+    assert [last_end(data) for data in (arrived[0], arrived[1], arrived[3])] == pytest.approx([-1000, -500, 0], abs=60)
+
+
+def test_at_1x_each_message_ends_when_it_is_sent(backend: Backend, tmp_path: Path) -> None:
+    archive = written(tmp_path / "a.tzip", [ended(0), ended(0.2)])
+    result = run("-", "--to", backend.web.url, "--now", "--speed", "1x", given=archive.read_bytes())
+    assert result.exit_code == 0
+    assert [last_end(data) for data in backend.messages] == pytest.approx([-0.2, 0], abs=60)
+
+
+def test_what_cannot_be_read_twice_is_not_shifted_to_a_time_that_its_end_must_tell(archive: Path) -> None:
+    result = run("-", "--to", "http://localhost:1", "--now", given=archive.read_bytes())
+    assert result.exit_code == 2
+    assert "--speed 1x" in result.stderr
 
 
 # --- patience ---------------------------------------------------------------------------------------------------------

@@ -165,6 +165,48 @@ def test_what_is_taken_over_counts(tmp_path: Path) -> None:
     again.close()
 
 
+def test_of_what_dead_processes_left_the_oldest_is_dropped_and_counted_when_it_is_too_much(tmp_path: Path) -> None:
+    run(tmp_path, n_messages=40, n_done=35)  # the last segments of this one
+    run(tmp_path, n_messages=12)
+    run(tmp_path, n_messages=5)
+    paths = segments(tmp_path)
+    sizes = [path.stat().st_size for path in paths]
+    spool = Spool(tmp_path, max_bytes=sum(sizes[-2:]))
+    left = drain(spool)
+    assert left == (MESSAGES[35:] + MESSAGES[:12] + MESSAGES[:5])[-len(left) :]
+    assert 0 < len(left) < 17
+    assert spool.stats.snapshot()["dropped_spans"] == {"spool_full": 2 * (22 - len(left))}
+    spool.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_spans_that_are_left_in_a_segment_are_counted_also_of_messages_in_several_blocks(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    fill(spool, [MESSAGES[0], message(0, n_spans=140_000), MESSAGES[1]])
+    spool.close()
+    [path] = segments(tmp_path)
+    segment = segments_module.Segment(path.parent, int(path.stem))
+    segment.adopt()
+    assert segment.n_messages > 3  # which are blocks
+    counts = []
+    for _ in range(3):
+        counts.append(segment.count_spans_left())
+        segment.mark_done()
+    assert counts == [140_004, 140_002, 2]
+
+
+def test_what_was_put_aside_has_only_the_room_that_is_left(tmp_path: Path) -> None:
+    names = [f"{number:020}-7-00000001.unreadable" for number in range(4)]
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(1000))
+    run(tmp_path, n_messages=3)
+    n_held = sum(path.stat().st_size for path in segments(tmp_path))
+    spool = Spool(tmp_path, max_bytes=n_held + 2500)
+    assert sorted(path.name for path in tmp_path.glob("*.unreadable")) == names[2:]
+    assert drain(spool) == MESSAGES[:3]
+    spool.close()
+
+
 PROGRAM = """
 import os, signal, sys
 sys.path[:0] = {path!r}

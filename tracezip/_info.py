@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracezip.block import SECTIONS
 from tracezip.container import INDEX, read_frame
@@ -11,27 +11,31 @@ from tracezip.errors import TruncatedError
 from tracezip.source import Source, is_path
 from tracezip.stream.decoder import StreamDecoder
 
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
+
 _INDEX_PART = "index"
 
 
-def info(file: Any) -> dict[str, Any]:
+def info(file: Any, *, dictionary: Dictionary | None = None) -> dict[str, Any]:
     """What is in an archive: counts, sizes in bytes, what takes how much, and which versions wrote it.
 
     file: a path or a binary file object, which is read from where it stands to its end and decoded. `traces` is summed
     over restart groups, so that a trace which is in two of them counts twice. `bytes_by_part` adds up to
     `compressed_bytes`. `compression_ratio` is the fraction saved, `ratio` is raw / compressed. `complete` is False for
-    an archive that is cut short or still being written; the counts are then those of what is whole.
+    an archive that is cut short or still being written; the counts are then those of what is whole. dictionary: the
+    one that it was written with, if with any.
 
     Raises as `open` and the reader do, but for an archive that begins well and is cut short.
     """
     if not is_path(file):
-        return _facts(Source(file))
+        return _facts(Source(file), dictionary)
     with builtins.open(file, "rb") as opened:
-        return _facts(Source(opened))
+        return _facts(Source(opened), dictionary)
 
 
-def _facts(source: Source) -> dict[str, Any]:
-    decoder = StreamDecoder(None, counts_traces=True)
+def _facts(source: Source, dictionary: Dictionary | None) -> dict[str, Any]:
+    decoder = StreamDecoder(None, counts_traces=True, dictionary=dictionary)
     complete = _read_all(source, decoder)
     totals = decoder.totals
     n_raw, n_compressed = totals.n_bytes, source.offset + source.n_ahead

@@ -32,8 +32,8 @@ def decoder_to_begin_like(wanted: bytes | None, dictionary: Dictionary | None) -
         return None
     if dictionary is None:
         raise UnsupportedError(
-            f"the data was compressed with the dictionary {wanted.hex()}: give it (dictionary= in Python, -D of "
-            "tracezip decompress and test)",
+            f"the data was compressed with the dictionary {wanted.hex()}: give it (-D on the command line, "
+            "dictionary= in Python)",
             code="dictionary",
         )
     if dictionary.id != wanted:

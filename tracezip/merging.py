@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracezip import _backend, limits
 from tracezip._backend import BlockSummary
@@ -20,6 +20,9 @@ from tracezip.reader import Reader
 from tracezip.stream.encoder import StreamEncoder
 from tracezip.writer import stream_facts
 
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
+
 _SMALL_BLOCK_SPANS = limits.BLOCK_SPANS // 4
 """Files whose blocks hold fewer spans are compressed anew: in blocks of the usual size they become much smaller."""
 
@@ -28,14 +31,21 @@ class Merger:
     """Writes the messages of archives one after the other, in their order, as one stream with one index.
 
     Of what is copied the frames' checksums are verified; it is only decoded where the index knows nothing of it, to sum
-    it up. `metadata` is that of the new archive;
-    `level` and `threads` are for what is compressed anew.
+    it up. `metadata` is that of the new archive; `level` and `threads` are for what is compressed anew. `dictionary` is
+    the one that some archives need to be read; the new one needs none.
     """
 
-    def __init__(self, level: int, metadata: Mapping[str, Any] | None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        level: int,
+        metadata: Mapping[str, Any] | None,
+        threads: int = 1,
+        dictionary: Dictionary | None = None,
+    ) -> None:
         self._stream = StreamEncoder(
             level, limits.DEFAULT_DICTIONARY_THRESHOLD, stream_facts(metadata), indexed=True, threads=threads
         )
+        self._dictionary = dictionary
         self._summer = _Summer()
         self.n_copied = self.n_recompressed = 0
         """Files."""
@@ -53,7 +63,7 @@ class Merger:
             streams = _streams_to_copy(file)
             if streams is None:
                 self.n_recompressed += 1
-                for message in Reader(file.from_start()):
+                for message in Reader(file.from_start(), dictionary=self._dictionary):
                     yield from self._stream.add(message)
                 return
             self.n_copied += 1

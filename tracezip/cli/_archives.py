@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracezip.cli import _streams as streams
-from tracezip.cli._options import level_options, n_processors, new_session, talk_options, threads_option
+from tracezip.cli._options import (
+    dictionary_option,
+    level_options,
+    n_processors,
+    new_session,
+    talk_options,
+    threads_option,
+)
 from tracezip.cli._session import RefusalError, Session, explained, human_bytes, name_of, shown
 from tracezip.cli._units import period, size
 from tracezip.errors import TracezipError
@@ -35,30 +42,24 @@ _force = click.option("-f", "--force", is_flag=True, help="Overwrite what is the
 @_force
 @level_options
 @threads_option
+@dictionary_option
 @talk_options
 def merge(
-    out: str,
-    files: tuple[str, ...],
-    sorts: bool,
-    force: bool,
-    level: int | None,
-    threads: int,
-    quiet: bool,
-    verbose: bool,
+    out: str, files: tuple[str, ...], sorts: bool, force: bool, level: int | None, threads: int, **options: Any
 ) -> None:
     """Make one archive OUT of all FILEs, with one index.
 
-    The messages of the FILEs follow each other, in their order. Blocks are copied as they are, which is fast;
-    but a FILE of small blocks, as programs write them that flush often, is compressed anew, so that it shrinks: the
-    level and -T are for those. FILEs must be whole (see recover) and must not be pipes. Nothing is left of OUT if
-    anything goes wrong.
+    The messages of the FILEs follow each other, in their order. Blocks are copied as they are, which is fast; but a
+    FILE of small blocks, as programs write them that flush often, is compressed anew, so that it shrinks, and so is one
+    with a dictionary, so that OUT takes none: the level and -T are for those. FILEs must be whole (see recover) and
+    must not be pipes. Nothing is left of OUT if anything goes wrong.
 
     With --sort all is compressed anew: each message of OUT is a trace, and traces come in the order of their root
     span's service and name, those without errors first, then by time. Every span keeps all its fields, its resource and
     its scope, but not the message that it came in; the metadata of OUT says `regrouped`. It takes as much room beside
     OUT as the traces have without compression.
     """
-    session = new_session(quiet, verbose)
+    session = new_session(**options)
     work = _merge_sorted if sorts else _merge
     session.each([out], lambda _: work(session, out, files, force, level or DEFAULT_LEVEL, threads or n_processors()))
     session.finish()
@@ -68,7 +69,7 @@ def _merge(session: Session, out: str, files: tuple[str, ...], force: bool, leve
     from tracezip.merging import Merger
 
     _refuse_same(files, out)
-    merger = Merger(level, _metadata_of_all(files), threads)
+    merger = Merger(level, _metadata_of_all(session, files), threads, session.dictionary)
     with (
         closing(merger),
         open(files[0], "rb") as first,
@@ -94,7 +95,7 @@ def _merge_sorted(session: Session, out: str, files: tuple[str, ...], force: boo
 
     _refuse_same(files, out)
     how: dict[str, Any] = {"level": level, "threads": threads, "dictionary_threshold": DEFAULT_DICTIONARY_THRESHOLD}
-    how["metadata"] = {**_metadata_of_all(files), "regrouped": True}
+    how["metadata"] = {**_metadata_of_all(session, files), "regrouped": True}
     n_before = sum(map(os.path.getsize, files))
     with (
         open(files[0], "rb") as first,
@@ -104,7 +105,7 @@ def _merge_sorted(session: Session, out: str, files: tuple[str, ...], force: boo
         Writer(sink, "w", for_searches=True, **how) as writer,
     ):
         for name in files:
-            with _errors_naming(name), tracezip.open(name) as reader:
+            with _errors_naming(name), tracezip.open(name, dictionary=session.dictionary) as reader:
                 for message in reader:
                     regrouper.add(message)
         for message in regrouper.messages():
@@ -127,13 +128,13 @@ def _errors_naming(name: str) -> Iterator[None]:
         raise RefusalError(f"{shown(name)}: {explained(problem)}; nothing was written") from problem
 
 
-def _metadata_of_all(files: tuple[str, ...]) -> dict[str, Any]:
+def _metadata_of_all(session: Session, files: tuple[str, ...]) -> dict[str, Any]:
     """What the metadata of all files have in common."""
     import tracezip
 
     found = []
     for name in files:
-        with _errors_naming(name), tracezip.open(name) as reader:
+        with _errors_naming(name), tracezip.open(name, dictionary=session.dictionary) as reader:
             found.append(reader.metadata)
     return {key: value for key, value in found[0].items() if all(key in one and one[key] == value for one in found)}
 
@@ -147,16 +148,17 @@ def _metadata_of_all(files: tuple[str, ...]) -> dict[str, Any]:
 @click.option("--json", "as_json", is_flag=True, help='The report as one line of JSON, with "version": 1.')
 @_force
 @level_options
-def recover(file: str, output: str, as_json: bool, force: bool, level: int | None) -> None:
+@dictionary_option
+def recover(file: str, output: str, as_json: bool, force: bool, level: int | None, dictionary: str | None) -> None:
     """Save what can be read of a damaged FILE, and say exactly what was lost.
 
     Every message whose blocks are whole is decoded, verified and written to OUT, in order. Each stretch of FILE that
     had to be passed over is reported with its bytes and the reason, on standard error or, with --json, on standard
-    output.
+    output. OUT takes no dictionary, even if FILE does.
 
     Exit status: 0 nothing was lost, 1 something was.
     """
-    session = new_session()
+    session = new_session(dictionary=dictionary)
     session.each([file], lambda _: _recover(session, file, output, as_json, force, level or DEFAULT_LEVEL))
     session.finish()
 
@@ -166,7 +168,10 @@ def _recover(session: Session, name: str, output: str, as_json: bool, force: boo
 
     if as_json and output == streams.STANDARD:
         raise click.UsageError("--json and the archive cannot both go to standard output: give -o OUT.")
-    with streams.open_input(name) as source, tracezip.open(source, skip_damage=True) as reader:
+    with (
+        streams.open_input(name) as source,
+        tracezip.open(source, skip_damage=True, dictionary=session.dictionary) as reader,
+    ):
         with (
             streams.open_output(output, source, force=force) as sink,
             tracezip.open(sink, "wb", level=level, metadata=reader.metadata) as writer,
@@ -212,6 +217,7 @@ def _as_json(name: str, stats: dict[str, int], damages: list[Damage]) -> str:
 @_force
 @level_options
 @threads_option
+@dictionary_option
 @talk_options
 def split(
     file: str,
@@ -222,35 +228,38 @@ def split(
     force: bool,
     level: int | None,
     threads: int,
-    quiet: bool,
-    verbose: bool,
+    **options: Any,
 ) -> None:
     """Cut FILE into several archives of whole messages, which keep their order.
 
     By size and by spans their names end in -0001, -0002 and so on; a message that is too large alone makes a larger
     archive. By time a message belongs where its earliest span starts, and names end in that time; messages of which no
-    time is known go to an archive that ends in -unknown. FILE is kept. Nothing is left if anything goes wrong.
+    time is known go to an archive that ends in -unknown. FILE is kept. Nothing is left if anything goes wrong. The
+    archives take no dictionary, even if FILE does.
     """
+    import tracezip
     from tracezip.cli import _split
 
     if sum(option is not None for option in (max_bytes, max_spans, every)) != 1:
         raise click.UsageError("Give one of --max-bytes, --max-spans and --every.")
     if output is None and file == streams.STANDARD:
         raise click.UsageError("Of standard input, say how the names begin with -o PREFIX.")
-    session = new_session(quiet, verbose)
+    session = new_session(**options)
     prefix = output or streams.decompressed_prefix(file)
 
     def work(name: str) -> None:
         with (
             streams.open_input(name) as source,
+            tracezip.open(source, dictionary=session.dictionary) as reader,
             _split.Outputs(file, prefix, level or DEFAULT_LEVEL, threads or n_processors(), force) as outputs,
         ):
+            outputs.metadata = reader.metadata
             if max_bytes is not None:
-                _split.by_bytes(source, outputs, max_bytes)
+                _split.by_bytes(reader, outputs, max_bytes)
             elif max_spans is not None:
-                _split.by_spans(source, outputs, max_spans)
+                _split.by_spans(reader, outputs, max_spans)
             elif every is not None:
-                _split.by_time(source, outputs, every)
+                _split.by_time(reader, outputs, every)
         for path in outputs.paths:
             session.note(f"{shown(name)}: {human_bytes(os.path.getsize(path))}, {name_of(path)}")
 

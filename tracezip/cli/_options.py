@@ -47,7 +47,7 @@ def threads_option(command: Command) -> Command:
 
 
 def dictionary_option(command: Command) -> Command:
-    text = "A dictionary, as `tracezip train` makes it."
+    text = "The dictionary of the archives, as `tracezip train` makes it."
     return click.option("-D", "--dictionary", metavar="DICT", type=click.Path(), help=text)(command)
 
 
@@ -74,5 +74,8 @@ def names_of(files: tuple[str, ...]) -> tuple[str, ...]:
     return files or (streams.STANDARD,)
 
 
-def new_session(quiet: bool = False, verbose: bool = False, *, prints: bool = True) -> Session:
-    return Session(PROGRAM, -1 if quiet else int(verbose), prints=prints)
+def new_session(
+    quiet: bool = False, verbose: bool = False, *, prints: bool = True, dictionary: str | None = None
+) -> Session:
+    verbosity = -1 if quiet else int(verbose)
+    return Session(PROGRAM, verbosity, prints=prints, dictionary=loaded_dictionary(dictionary))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -172,7 +173,16 @@ def _run(service: Service, options: ServerOptions, ways: str) -> None:
         service.close(0)
         _say(explained(error))
         is_all_safe = False
-    click.get_current_context().exit(0 if is_all_safe else EXIT_BAD_INPUT)
+    _exit(0 if is_all_safe else EXIT_BAD_INPUT)
+
+
+def _exit(status: int) -> None:
+    """Ends the process, and does not wait for threads that a backend still holds: their clients were told nothing."""
+    if any(not each.daemon for each in threading.enumerate() if each is not threading.current_thread()):
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(status)
+    click.get_current_context().exit(status)
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -143,7 +143,7 @@ def _searched(session: Session, name: str, search: Callable[[Reader], Iterator[b
     from tracezip.convert.spans import encoded_spans
 
     try:
-        with tracezip.open(name, skip_damage=True) as reader:
+        with tracezip.open(name, skip_damage=True, dictionary=session.dictionary) as reader:
             yield from (list(encoded_spans(message)) for message in search(reader))
             for reason in dict.fromkeys(damage.reason for damage in reader.damages):
                 session.error(name, RefusalError(reason))
@@ -196,7 +196,7 @@ def reading(session: Session, name: str) -> Iterator[tuple[Reader, Progress]]:
     wanted = session.shows_progress and not (session.prints and sys.stdout.isatty())
     with (
         streams.open_input(name) as source,
-        tracezip.open(source) as reader,
+        tracezip.open(source, dictionary=session.dictionary) as reader,
         Progress(source, os.path.basename(shown(name)), wanted=wanted) as progress,
     ):
         yield reader, progress

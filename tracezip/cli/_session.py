@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from tracezip.errors import TracezipError
+
+if TYPE_CHECKING:
+    from tracezip.dictionary import Dictionary
 
 EXIT_BAD_INPUT = 1
 EXIT_UNUSABLE = 2
@@ -30,12 +33,15 @@ class Session:
     """One run of a command over its files.
 
     verbosity: -1 quiet (errors only), 0 summaries and progress on a terminal, 1 summaries always. prints: what it makes
-    may go to standard output.
+    may go to standard output. dictionary: the one that its archives need, if they need any.
     """
 
-    def __init__(self, program: str, verbosity: int = 0, *, prints: bool = True) -> None:
+    def __init__(
+        self, program: str, verbosity: int = 0, *, prints: bool = True, dictionary: Dictionary | None = None
+    ) -> None:
         self.program = program
         self.prints = prints
+        self.dictionary = dictionary
         self.failed = False
         self.verbosity = verbosity
         on_terminal = sys.stderr.isatty()
@@ -60,6 +66,11 @@ class Session:
         filename = problem.filename if isinstance(problem, OSError) and problem.filename is not None else name
         label = styled(f"{self.program}:", sys.stderr.isatty(), fg="red", bold=True)
         click.echo(f"{label} {shown(filename)}: {explained(problem)}", err=True)
+
+    def warn(self, name: str, text: str) -> None:
+        """Something that is worth a line, and no error."""
+        if self.verbosity >= 0:
+            click.echo(f"{self.program}: {shown(name)}: {text}", err=True)
 
     def note(self, line: str) -> None:
         """A summary line, if this run gives any."""

@@ -6,10 +6,8 @@ import os
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import BinaryIO
 
 import tracezip
 from tracezip.cli._session import RefusalError, name_of
@@ -101,17 +99,11 @@ class Outputs:
             self.paths.append(target)
 
 
-def _messages(source: BinaryIO, outputs: Outputs) -> Iterator[bytes]:
-    with tracezip.open(source) as reader:
-        outputs.metadata = reader.metadata
-        yield from reader
-
-
-def by_spans(source: BinaryIO, outputs: Outputs, max_spans: int) -> None:
+def by_spans(reader: tracezip.Reader, outputs: Outputs, max_spans: int) -> None:
     from tracezip import _backend
 
     number = n_spans = 0
-    for message in _messages(source, outputs):
+    for message in reader:
         n_more = _backend.count_spans(message, 0)
         if not number or n_spans + n_more > max_spans:
             if number:
@@ -121,8 +113,8 @@ def by_spans(source: BinaryIO, outputs: Outputs, max_spans: int) -> None:
         n_spans += n_more
 
 
-def by_time(source: BinaryIO, outputs: Outputs, seconds: int) -> None:
-    for message in _messages(source, outputs):
+def by_time(reader: tracezip.Reader, outputs: Outputs, seconds: int) -> None:
+    for message in reader:
         outputs.writer(_period(message, seconds)).write(message)
 
 
@@ -139,11 +131,11 @@ def _period(message: bytes, seconds: int) -> str:
     return datetime.fromtimestamp(begin, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def by_bytes(source: BinaryIO, outputs: Outputs, max_bytes: int) -> None:
+def by_bytes(reader: tracezip.Reader, outputs: Outputs, max_bytes: int) -> None:
     """Archives end where their size is expected to be near the largest; one that is over it is halved."""
     names: list[str] = []
     ratio, n_raw = _FIRST_GUESS, 0
-    for message in _messages(source, outputs):
+    for message in reader:
         if not names or (n_raw + len(message)) * ratio > max_bytes * _CARE:
             if names:
                 ratio = outputs.close(names[-1]) / n_raw if n_raw else ratio

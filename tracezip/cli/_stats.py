@@ -30,7 +30,7 @@ def costs_of(session: Session, names: Sequence[str], selection: Selection) -> Co
     return costs
 
 
-def archive_parts(names: Iterable[str]) -> dict[str, int]:
+def archive_parts(session: Session, names: Iterable[str]) -> dict[str, int]:
     """The bytes of the files by part, as `tracezip info` has them; nothing of standard input and of bad files."""
     import tracezip
 
@@ -38,7 +38,7 @@ def archive_parts(names: Iterable[str]) -> dict[str, int]:
     for name in names:
         with suppress(TracezipError, OSError):
             if name != streams.STANDARD:
-                parts.update(tracezip.info(name)["bytes_by_part"])
+                parts.update(tracezip.info(name, dictionary=session.dictionary)["bytes_by_part"])
     return dict(parts)
 
 

@@ -13,6 +13,7 @@ import click
 from tracezip.cli import _outputs as outputs
 from tracezip.cli import _streams as streams
 from tracezip.cli._filters import expression_of, filter_options
+from tracezip.cli._options import dictionary_option, loaded_dictionary
 from tracezip.cli._selection import Selection, not_a_trace, numbered_messages, reading
 from tracezip.cli._session import Session, explained, human_bytes, run, shown, version_option
 from tracezip.errors import InputError, TracezipError
@@ -70,6 +71,7 @@ def _output_options(command: _Command) -> _Command:
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @_output_options
 @filter_options
+@dictionary_option
 @version_option(PROGRAM)
 def cli(files: tuple[str, ...], **options: Any) -> None:
     """Print the traces in each FILE: on a terminal as trees, elsewhere as OTLP JSON Lines, a line for each message.
@@ -81,7 +83,7 @@ def cli(files: tuple[str, ...], **options: Any) -> None:
     """
     if not files and sys.stdin.isatty():
         raise click.UsageError("No FILE given, and standard input is a terminal.")
-    session = Session(PROGRAM)
+    session = Session(PROGRAM, dictionary=loaded_dictionary(options.pop("dictionary")))
     _Request.of(session, files or (streams.STANDARD,), options).answer()
     session.finish()
 
@@ -177,7 +179,7 @@ class _Request:
         from tracezip.cli import _stats
 
         costs = _stats.costs_of(self.session, self.names, self.selection)
-        parts = _stats.archive_parts(self.names) if self.selection.is_everything else {}
+        parts = _stats.archive_parts(self.session, self.names) if self.selection.is_everything else {}
         style = outputs.text_style(self.color)
         outputs.write_lines(
             [_stats.as_json(costs, parts)] if self.as_json else _stats.as_table(costs, parts, style), out

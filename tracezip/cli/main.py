@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -16,7 +16,6 @@ from tracezip.cli._options import (
     Command,
     dictionary_option,
     level_options,
-    loaded_dictionary,
     n_processors,
     names_of,
     new_session,
@@ -30,9 +29,6 @@ from tracezip.cli._session import RefusalError, Session, human_bytes, name_of, r
 from tracezip.cli._train import train
 from tracezip.cli.view import view
 from tracezip.limits import DEFAULT_LEVEL
-
-if TYPE_CHECKING:
-    from tracezip.dictionary import Dictionary
 
 CONTAINERS = ("otlp", "length-prefixed", "json", "jsonl", "jaeger", "zipkin")
 _TEXT_CONTAINERS = ("json", "jsonl", "jaeger", "zipkin")
@@ -54,7 +50,7 @@ class _Conversion:
     """What compress and decompress have in common: each FILE becomes one output."""
 
     def __init__(
-        self, files: tuple[str, ...], output: str | None, *, to_stdout: bool, force: bool, quiet: bool, verbose: bool
+        self, files: tuple[str, ...], output: str | None, *, to_stdout: bool, force: bool, **talk: Any
     ) -> None:
         if to_stdout and output not in (None, streams.STANDARD):
             raise click.UsageError("-c and -o OUT contradict each other.")
@@ -63,7 +59,7 @@ class _Conversion:
         if len(self.names) > 1 and self.output not in (None, streams.STANDARD):
             raise click.UsageError("-o OUT takes one FILE; without it each FILE gets an output of its own.")
         self.force = force
-        self.session = new_session(quiet, verbose)
+        self.session = new_session(**talk)
         self._written: set[str] = set()
 
     def destination(self, name: str, derive: Callable[[str], str]) -> str:
@@ -112,7 +108,7 @@ def cli() -> None:
 @threads_option
 @dictionary_option
 @talk_options
-def compress(files: tuple[str, ...], level: int | None, threads: int, dictionary: str | None, **options: Any) -> None:
+def compress(files: tuple[str, ...], level: int | None, threads: int, **options: Any) -> None:
     """Compress each FILE to FILE.tzip beside it.
 
     A .gz or .zst at the end of the name is dropped first: it is the content that is compressed. FILE is kept. The
@@ -123,11 +119,7 @@ def compress(files: tuple[str, ...], level: int | None, threads: int, dictionary
         if name == streams.STANDARD or conversion.output is not None:
             conversion.refuse_terminal(conversion.output or streams.STANDARD)
 
-    how = {
-        "level": level or DEFAULT_LEVEL,
-        "threads": threads or n_processors(),
-        "dictionary": loaded_dictionary(dictionary),
-    }
+    how = {"level": level or DEFAULT_LEVEL, "threads": threads or n_processors()}
 
     def work(name: str) -> None:
         _compress_file(conversion, name, how)
@@ -146,7 +138,9 @@ def _compress_file(conversion: _Conversion, name: str, how: dict[str, Any]) -> N
         container, messages = read_messages(source)
         with (
             streams.open_output(destination, source, force=conversion.force) as file,
-            tracezip.open(file, "wb", metadata={"container": container}, **how) as writer,
+            tracezip.open(
+                file, "wb", metadata={"container": container}, dictionary=conversion.session.dictionary, **how
+            ) as writer,
             conversion.progress(source, name, destination) as progress,
         ):
             for message in progress.over(messages):
@@ -176,7 +170,7 @@ def _compress_summary(name: str, destination: str, stats: dict[str, int]) -> str
 @click.option("--container", type=click.Choice(CONTAINERS), help="Write this instead of the container that went in.")
 @dictionary_option
 @talk_options
-def decompress(files: tuple[str, ...], container: str | None, dictionary: str | None, **options: Any) -> None:
+def decompress(files: tuple[str, ...], container: str | None, **options: Any) -> None:
     """Give back what each FILE.tzip was made from, as FILE.
 
     The container is the one that went in (length-prefixed messages for files written from Python), without the gzip or
@@ -185,21 +179,22 @@ def decompress(files: tuple[str, ...], container: str | None, dictionary: str | 
     """
     conversion = _Conversion(files, **options)
 
-    learned = loaded_dictionary(dictionary)
-
     def work(name: str) -> None:
-        _decompress_file(conversion, name, container, learned)
+        _decompress_file(conversion, name, container)
 
     conversion.session.each(conversion.names, work)
     conversion.session.finish()
 
 
-def _decompress_file(conversion: _Conversion, name: str, container: str | None, dictionary: Dictionary | None) -> None:
+def _decompress_file(conversion: _Conversion, name: str, container: str | None) -> None:
     import tracezip
     from tracezip.files import write_messages
 
     destination = conversion.destination(name, streams.decompressed_name)
-    with streams.open_input(name) as source, tracezip.open(source, dictionary=dictionary) as reader:
+    with (
+        streams.open_input(name) as source,
+        tracezip.open(source, dictionary=conversion.session.dictionary) as reader,
+    ):
         container = container or _container_of(reader.metadata)
         if container not in _TEXT_CONTAINERS:
             conversion.refuse_terminal(destination)
@@ -224,7 +219,8 @@ def _container_of(metadata: dict[str, Any]) -> str:
 @cli.command()
 @_files
 @click.option("--json", "as_json", is_flag=True, help='One line of JSON per FILE, with "version": 1.')
-def info(files: tuple[str, ...], as_json: bool) -> None:
+@dictionary_option
+def info(files: tuple[str, ...], as_json: bool, dictionary: str | None) -> None:
     """Show what is in each FILE, and what takes how much.
 
     Blocks, messages, spans, traces, sizes, the bytes of each part, and the versions that wrote it.
@@ -232,12 +228,12 @@ def info(files: tuple[str, ...], as_json: bool) -> None:
     import tracezip
     from tracezip.cli import _info
 
-    session = new_session()
+    session = new_session(dictionary=dictionary)
     names = names_of(files)
 
     def work(name: str) -> None:
         with streams.open_input(name) as source:
-            facts = tracezip.info(source)
+            facts = tracezip.info(source, dictionary=session.dictionary)
         as_text = _info.as_json if as_json else _info.as_table
         with streams.errors_named(streams.STANDARD_OUTPUT):
             click.echo(as_text(name, facts))
@@ -250,24 +246,20 @@ def info(files: tuple[str, ...], as_json: bool) -> None:
 @_files
 @dictionary_option
 @talk_options
-def test(files: tuple[str, ...], dictionary: str | None, quiet: bool, verbose: bool) -> None:
+def test(files: tuple[str, ...], **options: Any) -> None:
     """Verify each FILE by decoding all of it; nothing is written."""
-    session, learned = new_session(quiet, verbose), loaded_dictionary(dictionary)
-
-    def work(name: str) -> None:
-        _test_file(session, name, learned)
-
-    session.each(names_of(files), work)
+    session = new_session(**options)
+    session.each(names_of(files), lambda name: _test_file(session, name))
     session.finish()
 
 
-def _test_file(session: Session, name: str, dictionary: Dictionary | None) -> None:
+def _test_file(session: Session, name: str) -> None:
     import tracezip
 
     n_messages = 0
     with (
         streams.open_input(name) as source,
-        tracezip.open(source, dictionary=dictionary) as reader,
+        tracezip.open(source, dictionary=session.dictionary) as reader,
         _progress(session, source, name) as progress,
     ):
         for _ in progress.over(reader):

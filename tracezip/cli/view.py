@@ -11,6 +11,7 @@ import click
 
 from tracezip.cli import _streams as streams
 from tracezip.cli._filters import expression_of, filter_options
+from tracezip.cli._options import dictionary_option, new_session
 from tracezip.cli._selection import Chosen, Selection
 from tracezip.cli._session import RefusalError, Session, human_bytes, name_of, shown
 
@@ -36,6 +37,7 @@ _EXTENSION = ".html"
     help="No further trace if there are as many spans; the page says so.",
 )
 @filter_options
+@dictionary_option
 def view(file: str, output: str | None, force: bool, opens: bool, max_spans: int, **options: Any) -> None:
     """Show FILE in the browser: one HTML page that needs no network and no other file.
 
@@ -43,7 +45,7 @@ def view(file: str, output: str | None, force: bool, opens: bool, max_spans: int
     table of operations for all of them. Options that say which spans choose whole traces with such a span; they are
     those of tracezip-cat, whose --help says more.
     """
-    session = Session("tracezip")
+    session = new_session(dictionary=options.pop("dictionary"))
     selection = Selection(expression_of(options), whole=True, head=options.pop("head"))
     destination = output or _page_name(file)
 

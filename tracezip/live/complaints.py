@@ -24,15 +24,17 @@ class Complaints:
         self._noted: deque[tuple[str, str]] = deque()
         tell_of_forks(self)
 
-    def complain(self, reason: str, text: str) -> None:
+    def complain(self, reason: str, text: str) -> bool:
+        """Whether it was logged."""
         with self._lock:
             now = self._clock()
             if now - self._last.get(reason, now - COMPLAINT_SECONDS) < COMPLAINT_SECONDS:
                 self._n_silent[reason] = self._n_silent.get(reason, 0) + 1
-                return
+                return False
             self._last[reason] = now
             n_silent = self._n_silent.pop(reason, 0)
         self._logger.warning("%s%s", text, f" (and {n_silent} times since the last warning)" if n_silent else "")
+        return True
 
     def note(self, reason: str, text: str) -> None:
         """A complaint of somebody who holds a lock, to be logged by `say` behind it.

@@ -15,12 +15,12 @@ from tracezip.live.complaints import Complaints
 from tracezip.live.errors import Delivered, Refused, SpoolFull, TryLater, Unreachable
 from tracezip.live.forking import tell_of_forks
 from tracezip.live.limits import MAX_BROKEN_ATTEMPTS, QUEUE_BYTES, REQUEST_SECONDS
+from tracezip.live.outage import Outage
 from tracezip.live.retry import Backoff
 from tracezip.live.spool import Spool, Ticket
 from tracezip.live.stats import Stats
 
 _log = logging.getLogger(__name__)
-
 
 _LOST = {
     "shutdown": "the delivery has ended",
@@ -29,8 +29,6 @@ _LOST = {
     "timeout": "they could not be sent in time, and there is no spool",
 }
 """Reasons to lose a message that is not in the spool, and how they are told."""
-
-
 _BROKEN = f"{MAX_BROKEN_ATTEMPTS} attempts to send them ended in an unforeseen error, and they are not in a spool"
 
 
@@ -93,6 +91,7 @@ class Delivery:
         self._request_seconds = request_seconds
         self._backoff = backoff or Backoff()
         self._complaints = Complaints(_log)
+        self._outage = Outage(_log, self._complaints)
         self._has_lost = False
         self._closing = False
         self._deadline = 0.0
@@ -248,10 +247,7 @@ class Delivery:
         self._complaints.note(reason, f"{n_spans} spans are lost: {text}")
 
     def _notify(self) -> None:
-        n_messages, n_bytes = len(self._queue), self._n_bytes
-        if self._spool is not None:
-            n_messages, n_bytes = n_messages + self._spool.n_messages, n_bytes + self._spool.n_bytes
-        self.stats.set_queue(n_messages, n_bytes)
+        self.stats.set_queue(self._n_waiting(), self._n_bytes + (self._spool.n_bytes if self._spool else 0))
         self._changed.notify_all()
 
     def _hurry(self) -> None:
@@ -278,7 +274,10 @@ class Delivery:
                 self._pause(None)
 
     def _has_work(self) -> bool:
-        return bool(self._queue) or (self._spool is not None and self._spool.n_messages > 0)
+        return self._n_waiting() > 0
+
+    def _n_waiting(self) -> int:
+        return len(self._queue) + (self._spool.n_messages if self._spool else 0)
 
     def _wait_for_work(self) -> bool:
         """False when the thread shall end."""
@@ -354,7 +353,7 @@ class Delivery:
         except (TryLater, Unreachable) as error:
             self._n_broken = 0
             self._pause(error.seconds if isinstance(error, TryLater) else None)
-            self._complaints.complain("later", f"a batch could not be sent and is tried again: {error}")
+            self._outage.goes_on(f"a batch of spans could not be sent and is tried again: {error}")
             return _State.WAITING
         except Exception as error:
             return self._after_surprise(error)
@@ -363,6 +362,8 @@ class Delivery:
             state = _State.SENT
         self._n_broken = 0
         self._backoff.reset()
+        n_others = self._n_waiting() - 1  # this one is still among them
+        self._outage.is_over("the receiver is back", f"; {max(n_others, 0)} more batches wait to be sent")
         return state
 
     def _after_surprise(self, error: Exception) -> _State:

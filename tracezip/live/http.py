@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -77,7 +76,6 @@ class HttpClient:
         if self._process != os.getpid():
             self._begin()  # the parent goes on with its connections
         seconds = self._timeout if timeout is None else max(timeout, 0.001)
-        deadline = time.monotonic() + seconds
         parts = urlsplit(url)
         try:
             answer = self._pool(parts).request(
@@ -90,7 +88,7 @@ class HttpClient:
                 redirect=False,
                 preload_content=False,
             )
-            return Response(answer.status, answer.headers, _read(answer, deadline))
+            return Response(answer.status, answer.headers, _read(answer))
         except (HTTPError, OSError) as error:
             raise Unreachable(f"no answer from {shown(url)}: {_reason(error)}") from error
 
@@ -115,11 +113,16 @@ class HttpClient:
     def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
         import urllib3
 
+        from tracezip.live.deadlines import POOLS
+
         options: dict[str, Any] = {"ssl_context": self._tls, "maxsize": _MAX_CONNECTIONS}
         if proxy is None:
-            return urllib3.PoolManager(**options)
-        login = {f"Proxy-{name}": value for name, value in _login(urlsplit(proxy)).items()}
-        return urllib3.ProxyManager(proxy, proxy_headers=login, proxy_ssl_context=self._tls, **options)
+            pool = urllib3.PoolManager(**options)
+        else:
+            login = {f"Proxy-{name}": value for name, value in _login(urlsplit(proxy)).items()}
+            pool = urllib3.ProxyManager(proxy, proxy_headers=login, proxy_ssl_context=self._tls, **options)
+        pool.pool_classes_by_scheme = POOLS
+        return pool
 
 
 def check_url(url: str) -> str:
@@ -219,7 +222,7 @@ def _login(parts: SplitResult) -> dict[str, str]:
     return {"Authorization": made["authorization"]}
 
 
-def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
     """The first bytes of the body. The connection is of further use only if that was all of it."""
     body = b""
     while len(body) < MAX_ANSWER_BYTES:
@@ -228,9 +231,6 @@ def _read(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
             answer.release_conn()
             return body
         body += piece
-        if time.monotonic() > deadline:
-            answer.close()
-            raise TimeoutError("the answer does not end")
     answer.close()
     return body
 

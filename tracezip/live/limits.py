@@ -54,7 +54,7 @@ it is dropped then."""
 COMPLAINT_SECONDS = 60.0
 """The same trouble is logged once in so long."""
 SPOOL_BYTES = 512 << 20
-"""On disk, of one process."""
+"""On disk, of one process, and of all that are gone."""
 SEGMENT_BYTES = 4 << 20
 """A file of a spool is ended once it is so large."""
 MAX_OPEN_ARCHIVES = 64
@@ -66,5 +66,9 @@ REPLAY_REQUEST_SECONDS = 30.0
 """For one request when an archive is sent: nobody waits for it, and a large one takes its time."""
 REPLAY_PATIENCE_SECONDS = 60.0
 """For which such a message is sent again and again."""
+PAUSE_SECONDS = 3600.0
+"""Before a message is due; one that would be later is sent at once."""
+MAX_GAP_SECONDS = 86400.0
+"""Between messages of an archive, when it is looked for its last time: a single one that is farther away is wrong."""
 MAX_PAUSE_SECONDS = 366 * 86400.0
 """Before a message is due; no clock takes the pauses that a wrong time may ask for."""

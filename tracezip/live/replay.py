@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from tracezip._backend import count_spans
-from tracezip.errors import InputError
 from tracezip.live.cutting import halves
 from tracezip.live.errors import Delivered, Refused, SetupError, TryLater, Unreachable
-from tracezip.live.limits import MAX_OTLP_BYTES, MAX_PAUSE_SECONDS, REPLAY_PATIENCE_SECONDS
+from tracezip.live.in_flight import InFlight
+from tracezip.live.limits import MAX_OTLP_BYTES, REPLAY_PATIENCE_SECONDS
+from tracezip.live.pacing import Pace
 from tracezip.live.retry import Backoff
 
 _MAX_REFUSALS = 3
@@ -38,41 +41,9 @@ class Report:
     """Spans that the receiver does not want, and those of messages that it does not want."""
 
 
-class Pace:
-    """When a message is due: after the first one as long as between the ends of their last spans, divided by `speed`.
-
-    A message that is late already, or says no time, is due at once.
-    """
-
-    def __init__(self, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._speed = speed
-        self._clock = clock
-        self._first: tuple[int, float] | None = None
-
-    def seconds_until_due(self, message: bytes) -> float:
-        end_ns = last_end_ns(message)
-        if not end_ns:
-            return 0.0
-        if self._first is None:
-            self._first = end_ns, self._clock()
-        first_ns, began = self._first
-        seconds = began + (end_ns - first_ns) / 1e9 / self._speed - self._clock()
-        return min(max(seconds, 0.0), MAX_PAUSE_SECONDS)
-
-
-def last_end_ns(message: bytes) -> int:
-    """When the last span of a message ends; 0 if it does not say so."""
-    from tracezip.columns import parse_columns
-
-    try:
-        ends = parse_columns(message).end_time_unix_nano
-    except InputError:
-        return 0
-    return int(ends.max()) if len(ends) else 0
-
-
 class Replay:
-    """Sends one message after the other, each until the receiver has answered it.
+    """Sends one message after the other, each until the receiver has answered it; `parallel` of them at a time, which
+    needs the with-statement.
 
     patience: the seconds for which a message is sent again and again before the error is raised. on_rejected: gets what
     the receiver says of spans that it does not want, each text once.
@@ -85,6 +56,7 @@ class Replay:
         pace: Pace | None = None,
         max_bytes: int = MAX_OTLP_BYTES,
         patience: float = REPLAY_PATIENCE_SECONDS,
+        parallel: int = 1,
         on_rejected: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -96,21 +68,44 @@ class Replay:
         self._on_rejected = on_rejected
         self._sleep = sleep
         self._clock = clock
+        self._lock = threading.Lock()  # of the rest
         self._said: set[str] = set()
         self._n_refused = 0
         self._has_taken = False
         self.report = Report()
+        self._in_flight = InFlight(self._send, parallel) if parallel > 1 else None
 
     def send(self, message: bytes) -> None:
-        """Raises TryLater or Unreachable when patience is over, and Refused if the receiver takes nothing at all."""
+        """Raises TryLater or Unreachable when patience is over, and Refused if the receiver takes nothing at all.
+
+        If several are sent at a time, that may be an error of an earlier message.
+        """
         if self._pace is not None:
             self._sleep(self._pace.seconds_until_due(message))
-        n_rejected_before = self.report.n_rejected
-        taken = [self._piece(piece) for piece in self._pieces(message)]
-        if any(taken):
-            self.report.n_messages += 1
-            self.report.n_bytes += len(message)
-        self.report.n_spans += count_spans(message, 0) - (self.report.n_rejected - n_rejected_before)
+        if self._in_flight is None:
+            self._send(message)
+        else:
+            self._in_flight.put(message)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """Waits for what was begun, unless somebody interrupts. Raises as `send`."""
+        if self._in_flight is not None and (kind is None or issubclass(kind, Exception)):
+            self._in_flight.finish()
+            if kind is None:
+                self._in_flight.check()
+
+    def _send(self, message: bytes) -> None:
+        outcomes = [self._piece(piece) for piece in self._pieces(message)]
+        with self._lock:
+            if any(taken for taken, _ in outcomes):
+                self.report.n_messages += 1
+                self.report.n_bytes += len(message)
+            self.report.n_spans += count_spans(message, 0) - sum(n_rejected for _, n_rejected in outcomes)
 
     def _pieces(self, message: bytes) -> Iterator[bytes]:
         """Cut here and not by the sender, so that of a large message nothing that was taken is sent again."""
@@ -121,20 +116,22 @@ class Replay:
             for half in cut:
                 yield from self._pieces(half)
 
-    def _piece(self, piece: bytes) -> bool:
-        """Whether it was taken."""
+    def _piece(self, piece: bytes) -> tuple[bool, int]:
+        """Whether it was taken, and how many of its spans were rejected."""
         try:
             delivered = self._delivered(piece)
         except Refused as problem:
-            self._reject(count_spans(piece, 0), problem.why)
-            self._n_refused += 1
-            if self._n_refused >= _MAX_REFUSALS and not self._has_taken:
-                raise
-            return False
+            n_spans = count_spans(piece, 0)
+            self._reject(n_spans, problem.why)
+            with self._lock:
+                self._n_refused += 1
+                if self._n_refused >= _MAX_REFUSALS and not self._has_taken:
+                    raise
+            return False, n_spans
         self._has_taken = True
         if delivered.rejected_spans:
             self._reject(delivered.rejected_spans, delivered.message)
-        return True
+        return True, delivered.rejected_spans
 
     def _delivered(self, piece: bytes) -> Delivered:
         backoff = Backoff()
@@ -151,7 +148,9 @@ class Replay:
                 self._sleep(seconds)
 
     def _reject(self, n_spans: int, why: str) -> None:
-        self.report.n_rejected += n_spans
-        if why not in self._said:
+        with self._lock:
+            self.report.n_rejected += n_spans
+            is_new = why not in self._said
             self._said.add(why)
+        if is_new:
             self._on_rejected(why)

@@ -7,14 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tracezip.container import BLOCK, CHECKSUM_BYTES, HEAD_BYTES, read_head
+from tracezip.block import read_block
+from tracezip.container import BLOCK, CHECKSUM_BYTES, HEAD_BYTES, peek_frame, read_head
 from tracezip.errors import TracezipError
 from tracezip.limits import DEFAULT_DICTIONARY_THRESHOLD, MIN_LEVEL
 from tracezip.live.archives import Fsync, sync_folder
+from tracezip.source import Source
 from tracezip.writer import Writer
 
 SUFFIX, CURSOR_SUFFIX = ".tzip", ".done"
-_UNREADABLE = ".unreadable"
+UNREADABLE_SUFFIX = ".unreadable"
 _CURSOR_BYTES = 8
 
 
@@ -45,8 +47,22 @@ class Segment:
             os.close(descriptor)
 
     def put_aside(self) -> None:
-        """For people to look at: no spool reads it again."""
-        self.path.rename(self.path.with_suffix(_UNREADABLE))
+        """For people to look at, beside the folders of all processes: no spool reads it again."""
+        name = f"{self.folder.name}-{self.path.stem}{UNREADABLE_SUFFIX}"
+        self.path.rename(self.folder.parent / name)
+
+    def count_spans_left(self) -> int:
+        """Of the messages that are not done, by the heads of their blocks; as far as it is whole."""
+        n_spans = n_begun = 0
+        with suppress(OSError, TracezipError), self.path.open("rb") as file:
+            source = Source(file)
+            while (frame := peek_frame(source)) is not None:
+                if frame.kind == BLOCK:
+                    header = read_block(frame.body).header
+                    n_begun += not header.continued
+                    n_spans += header.n_spans if n_begun > self.n_done else 0
+                source.skip(frame.n_bytes)
+        return n_spans
 
     def remove(self) -> None:
         """The segment goes first: a cursor alone means nothing, a segment alone would be sent again."""

@@ -20,7 +20,7 @@ from tracezip.live.complaints import Complaints
 from tracezip.live.errors import SpoolFull
 from tracezip.live.forking import tell_of_forks
 from tracezip.live.limits import SEGMENT_BYTES, SPOOL_BYTES
-from tracezip.live.segments import CURSOR_SUFFIX, SUFFIX, Segment, Tail
+from tracezip.live.segments import CURSOR_SUFFIX, SUFFIX, UNREADABLE_SUFFIX, Segment, Tail
 from tracezip.live.stats import Stats
 from tracezip.reader import Reader
 
@@ -53,8 +53,10 @@ class Spool:
 
     Each process has a sub-folder of its own, made when the first message comes, and a lock on it. A new spool takes
     over what is left of processes that are gone, as does `adopt` later; that is read first, in the order in which they
-    began. `max_bytes` is for all of what this process holds. `fsync`: "always" after each message, which then survives
-    a power cut, too; "close" when a segment is full; or "never".
+    began. `max_bytes` is for all of what this process holds, and so for what no living one does: of more than that the
+    oldest segments are lost, and counted as dropped. Segments that could not be read have the room that is left.
+    `fsync`: "always" after each message, which then survives a power cut, too; "close" when a segment is full; or
+    "never".
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Spool:
             try:
                 self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._adopt()
+                self._drop_oldest()
             except OSError as error:
                 self._complaints.note("folder", f"the spool cannot be used, batches may be lost: {error}")
             self._recount()
@@ -250,6 +253,7 @@ class Spool:
         with suppress(OSError):
             segment.put_aside()
         self._end_first()
+        self._remove_unreadable()
 
     def _count_damages(self, segment: Segment, reader: Reader) -> None:
         damages = [damage for damage in reader.damages if damage.n_bytes]
@@ -290,6 +294,33 @@ class Spool:
                 self._complaints.note("adopt", f"{folder} cannot be taken over: {error}")
             if folder in self._locks and not any(one.folder == folder for one in self._segments):
                 self._let_go_of(folder)
+
+    def _drop_oldest(self) -> None:
+        """Segments of what was taken over, if it is more than this spool may hold.
+
+        As long as one is not wholly beyond the limit it stays: the end of a segment may take a full spool beyond it.
+        """
+        self._recount()
+        n_spans = 0
+        while self._segments and self.n_bytes - self._segments[0].n_bytes >= self._max_bytes:
+            n_spans += self._segments[0].count_spans_left()
+            self._end_first()
+            self._recount()
+        if n_spans:
+            self.stats.drop("spool_full", n_spans)
+            text = f"earlier processes left more than {self._max_bytes} bytes in {self._directory}, the oldest goes"
+            self._complaints.note("left", f"{n_spans} spans are lost: {text}")
+        self._remove_unreadable()
+
+    def _remove_unreadable(self) -> None:
+        """The oldest files that were put aside, if all of them together do not fit beside what is held."""
+        aside = sorted(self._directory.glob(f"*{UNREADABLE_SUFFIX}"))
+        with suppress(OSError):  # another process does the same
+            n_over = self.n_bytes + sum(path.stat().st_size for path in aside) - self._max_bytes
+            while aside and n_over > 0:
+                path = aside.pop(0)
+                n_over -= path.stat().st_size
+                path.unlink()
 
     def _let_go_of(self, folder: Path) -> None:
         """Removes the folder if nothing is left in it, and unlocks it."""

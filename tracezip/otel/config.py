@@ -21,6 +21,7 @@ from tracezip.live.archives import Fsync, checked_fsync
 from tracezip.live.limits import SPOOL_BYTES
 from tracezip.live.places import prepared
 from tracezip.options import checked_option, checked_size
+from tracezip.otel.misspelt import warn_of_misspelt
 
 _log = logging.getLogger(__name__)
 
@@ -78,8 +79,10 @@ class Options(NamedTuple):
 def resolve(given: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Options:
     """The options for the arguments `given`; those that are None come from the environment, or are the defaults.
 
-    Raises InputError for an argument that is wrong. A variable that is wrong is logged and passed over, as by the SDK.
+    Raises InputError for an argument that is wrong. A variable that is wrong is logged and passed over, as by the SDK,
+    and so is one that looks like a misspelt one.
     """
+    warn_of_misspelt(environment, PREFIX, _variables())
     if given.get("endpoint") is not None and given.get("path") is not None:
         raise InputError(
             "give an endpoint or a path, not both: an exporter has one destination; two exporters can have two",
@@ -104,6 +107,12 @@ def _own_option(name: str, value: Any, environment: Mapping[str, str]) -> Any:
         except InputError as error:
             _log.warning("%s; it is passed over%s", error, "" if default is None else f", for the default: {default}")
     return default
+
+
+def _variables() -> dict[str, str]:
+    """By what may be taken for the end of their names, the variables that are read."""
+    otlp = {end: _OTLP_TRACES + end for end in ("ENDPOINT", *_OTLP_VARIABLES.values())}
+    return otlp | {name.upper(): PREFIX + name.upper() for name in OPTIONS}
 
 
 def _otlp_option(name: str, value: Any, environment: Mapping[str, str]) -> Any:

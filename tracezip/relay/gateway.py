@@ -15,6 +15,7 @@ from tracezip.live.archives import RotatingArchives
 from tracezip.live.complaints import Complaints
 from tracezip.live.errors import Delivered, Refused, TryLater, Unreachable
 from tracezip.live.otlp_http import OtlpSender
+from tracezip.live.outage import Outage
 from tracezip.live.receiving import Answer, Receiver
 from tracezip.live.stats import Stats
 from tracezip.relay import limits
@@ -38,6 +39,7 @@ class Gateway:
         self._receiver = Receiver(self._deliver)
         self._here = threading.local()
         self._complaints = Complaints(_log)
+        self._outage = Outage(_log, self._complaints)
 
     @property
     def n_streams(self) -> int:
@@ -74,9 +76,10 @@ class Gateway:
         n_spans = _backend.count_spans(message, 0)
         try:
             delivered = self._pass_on(message)
+            self._outage.is_over("messages are passed on again")
         except TryLater as error:
             self.stats.add(failures=1)
-            self._complaints.complain("later", f"a message cannot be passed on now, its sender keeps it: {error.why}")
+            self._outage.goes_on(f"a message cannot be passed on now, its sender keeps it: {error.why}")
             raise
         except Refused as error:
             self.stats.add(messages_in=1, spans_in=n_spans)
@@ -120,6 +123,7 @@ class Archive:
         self._stats = stats
         self._lock = threading.Lock()  # of the list
         self._waiting: list[_Entry] = []
+        self._is_closed = False
         self._turn = threading.Lock()  # of the archives: nobody else ends one between a message and its flush
 
     def store(self, message: bytes) -> None:
@@ -128,7 +132,9 @@ class Archive:
         with self._lock:
             self._waiting.append(entry)
         with self._turn:
-            if not entry.is_done:
+            if not entry.is_done and self._is_closed:
+                entry.problem = "the relay is shutting down"
+            elif not entry.is_done:
                 self._write_all()
         if entry.problem is not None:
             raise TryLater(None, f"the archive cannot be written: {entry.problem}")
@@ -138,7 +144,9 @@ class Archive:
             self._archives.rotate_due()
 
     def close(self) -> None:
+        """Ends the archives. What a request that a drain left behind has is not written: it would begin new ones."""
         with self._turn:
+            self._is_closed = True
             self._archives.close()
 
     def _write_all(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from tracezip.relay import limits
 from tracezip.relay.answers import JSON, PROTOBUF, RejectionError, failure, whole_seconds
 from tracezip.relay.bodies import ENCODINGS
 from tracezip.relay.budget import Share
+from tracezip.relay.connections import Connections
 from tracezip.relay.intake import Intake
 from tracezip.relay.metrics import Metrics
 
@@ -36,6 +38,7 @@ class HttpServer:
         self._intake = intake
         self._takes_streams = takes_streams
         self._metrics = Metrics(intake.service)
+        self.connections = Connections()
         self.app = web.Application(middlewares=[self._guard])
         self.app.router.add_post(TRACES_PATH, self._export)
         self.app.router.add_get(HEALTH_PATH, self._health)
@@ -57,6 +60,10 @@ class HttpServer:
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Asks for the token, and gives each rejection the form that the client understands."""
+        with self.connections.request(request.protocol):
+            return await self._guarded(request, handler)
+
+    async def _guarded(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
             if request.path != HEALTH_PATH:
                 self._intake.check_token(request.headers.get("Authorization"))
@@ -99,7 +106,7 @@ class HttpServer:
         if encoding not in ENCODINGS:
             raise RejectionError(415, f"the Content-Encoding is {encoding}, it must be one of {', '.join(ENCODINGS)}")
         with self._intake.admit() as share:
-            body = await _read_body(request, share)
+            body = await read_body(request, share)
             answer = await self._intake.export(body, media_type, encoding, share)
         return web.Response(body=answer, content_type=media_type)
 
@@ -111,7 +118,8 @@ class HttpServer:
         except FormatError as problem:
             raise RejectionError(400, str(problem)) from None
         with self._intake.admit() as share:
-            body = await _read_body(request, share)
+            body = await read_body(request, share)
+            share.take(len(body) * (limits.STREAM_EXPANSION - 1))
             answer = await self._intake.in_thread(lambda: self._intake.service.receive(stream_id, body))
         assert answer is not None  # there is no route to a service that takes none
         return _of_stream(answer)
@@ -126,23 +134,21 @@ class HttpServer:
         return web.Response(body=content, headers={"Content-Type": content_type})
 
 
-async def _read_body(request: web.Request, share: Share) -> bytes:
+async def read_body(request: web.Request, share: Share) -> bytes:
     """The body as it comes. Raises RejectionError if it is too large or too slow."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise _too_large()
-    pieces = []
-    n_bytes = 0
+    body = io.BytesIO()  # which gives its bytes out without a copy
     try:
         async with asyncio.timeout(limits.BODY_SECONDS):
             async for piece in request.content.iter_any():
-                n_bytes += len(piece)
-                if n_bytes > MAX_BODY_BYTES:
+                if body.tell() + len(piece) > MAX_BODY_BYTES:
                     raise _too_large()
                 share.take(len(piece))
-                pieces.append(piece)
+                body.write(piece)
     except TimeoutError:
         raise RejectionError(408, f"the body did not come in within {limits.BODY_SECONDS:.0f} s") from None
-    return b"".join(pieces)
+    return body.getvalue()
 
 
 def _too_large() -> RejectionError:

@@ -71,7 +71,8 @@ class Server:
         self._service = service
         self._options = options
         self._intake = Intake(service, options.token)
-        self._runner = HttpServer(self._intake, takes_streams=options.takes_streams).runner()
+        http = HttpServer(self._intake, takes_streams=options.takes_streams)
+        self._runner, self._connections = http.runner(), http.connections
         self._rpc: RpcServer | None = None
         self._chores: asyncio.Task[None] | None = None
         self.http = options.http
@@ -98,8 +99,9 @@ class Server:
         come again. False if something that was acknowledged is lost.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._options.drain_timeout
-        await self._intake.drain(self._options.drain_timeout)
+        seconds = max(self._options.drain_timeout - 2 * limits.CLOSE_SECONDS, 0.0)
+        deadline = loop.time() + seconds
+        await self._intake.drain(seconds)
         if self._chores is not None:
             self._chores.cancel()
             with suppress(asyncio.CancelledError):
@@ -110,9 +112,10 @@ class Server:
             await self._stop()
 
     async def _stop(self) -> None:
-        if self._rpc is not None:
-            await self._rpc.stop(limits.CLOSE_SECONDS)
-        await self._runner.cleanup()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._runner.cleanup())
+            if self._rpc is not None:
+                both.create_task(self._rpc.stop(limits.CLOSE_SECONDS))
         self._intake.close()
 
     async def _start_http(self) -> None:
@@ -141,6 +144,8 @@ class Server:
         while True:
             await asyncio.sleep(limits.CHORE_SECONDS)
             try:
+                if self._runner.server is not None:
+                    self._connections.end_late(self._runner.server.connections)
                 await self._intake.in_thread(self._service.do_chores)
             except (TracezipError, OSError) as problem:
                 _log.error("%s", problem)
