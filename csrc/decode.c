@@ -75,7 +75,31 @@ static void close_sections(State *s) {
             tz_fail(&s->t.env, TZ_CORRUPT, coder_names[i]);
 }
 
-int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, u64 most_spans, const char **where) {
+/* At most so many cells would belong to contexts that only skipped sections ask for. */
+static u64 skipped_cells(const State *s) {
+    const Tables *t = &s->t;
+    u64 of_path = 0, of_hole = 0, others = 0;
+    if (s->skips & SKIP_TIMES) {
+        of_path = (N_BASES + N_LENGTHS + N_EVENT_BASES) * PAIR_CELLS;
+        others = 2 * 2 * 10 * NIBBLE_CELLS; /* grains */
+    }
+    if (s->skips & SKIP_VALUES) {
+        of_hole = 3 * PAIR_CELLS;
+        others += (t->def_classes.n + 1) * (BIT_CELLS + 2 * PAIR_CELLS) + SLOT_CONTEXTS * NIBBLE_CELLS * s->n_slots;
+        others += s->skeletons.n * MAX_SKELETON_FIELDS * (2 * PAIR_CELLS + SMALL_CELLS + NIBBLE_CELLS);
+        others += PAIR_CELLS + 2 * NIBBLE_CELLS; /* UUIDs */
+    }
+    return of_path * t->paths.n + of_hole * t->hole_slots.n + others;
+}
+
+u32 decoder_skipped(const Decoder *d) { return d->s.skips; }
+
+/* Contexts are shared once there are too many, and which ones depends on the order in which all sections ask. */
+int decoder_is_sure(const Decoder *d) {
+    return !d->s.skips || d->s.x.cells.n + skipped_cells(&d->s) <= TZ_MAX_CONTEXT_CELLS;
+}
+
+int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, u64 most_spans, Skips skips, const char **where) {
     State *s = &d->s;
     if (setjmp(s->t.env.out)) {
         *where = s->t.env.where;
@@ -88,11 +112,16 @@ int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, u64 most_spa
     batch_clear(&s->b);
     d->n_bytes = n_bytes;
     s->most_spans = most_spans;
+    s->skips = skips.skips;
     s->budget += TZ_BUDGET_OF_BYTE * n_bytes;
     open_sections(s, sections);
     code_definitions(s, &d->none);
+    for (size_t i = 0; i < skips.n_asked; i++)
+        if (!paths_tell(&s->t, &skips.asked[i]))
+            s->skips &= ~(u32)SKIP_VALUES;
     code_rows(s, 0);
-    close_sections(s);
+    if (!s->skips)
+        close_sections(s);
     return TZ_OK;
 }
 
@@ -127,4 +156,4 @@ void decoder_counts(const Decoder *d, u64 *counts) { state_counts(&d->s, counts)
 
 Batch *decoder_batch(Decoder *d) { return &d->s.b; }
 
-RowReader decoder_rows(Decoder *d) { return (RowReader){&d->s.t, &d->s.b, &d->w, &d->room}; }
+RowReader decoder_rows(Decoder *d) { return (RowReader){&d->s.t, &d->s.b, &d->w, &d->room, d->s.skips & SKIP_VALUES}; }

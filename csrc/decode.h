@@ -23,7 +23,20 @@ int decoder_reset(Decoder *d, const Decoder *like);
  *
  * It stops after `most_spans` rows of spans and leaves the rest unread and unchecked; then no other block of the
  * restart group can be read, and no messages are there. */
-int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, u64 most_spans, const char **where);
+/* What a query does not need of a block: SKIP_TIMES, SKIP_VALUES. Values are only skipped if paths tell the fields that
+ * are asked for. */
+typedef struct {
+    u32 skips;
+    const FieldName *asked;
+    size_t n_asked;
+} Skips;
+
+/* Skips are for the first block after a reset; then too no other block and no messages can be had. What was skipped is
+ * not there: starts, ends, values of fields that paths do not tell. */
+int decoder_read(Decoder *d, const Input sections[11], u64 n_bytes, u64 most_spans, Skips skips, const char **where);
+u32 decoder_skipped(const Decoder *d);
+/* 0: because something was skipped, the rows that were read, or an error, may be wrong. */
+int decoder_is_sure(const Decoder *d);
 /* Lays out the messages of the rows that were read, and checks their size. Before decoder_message and decoder_write. */
 int decoder_measure(Decoder *d, const char **where);
 /* Writes the messages that were measured: message i to to[i]. */

@@ -146,6 +146,6 @@ const String *encoder_summary_string(const Encoder *e, u32 number) {
 
 Batch *encoder_batch(Encoder *e) { return &e->s.b; }
 
-RowReader encoder_rows(Encoder *e) { return (RowReader){&e->s.t, &e->s.b, &e->w, &e->room}; }
+RowReader encoder_rows(Encoder *e) { return (RowReader){&e->s.t, &e->s.b, &e->w, &e->room, 0}; }
 
 void encoder_counts(const Encoder *e, u64 *counts) { state_counts(&e->s, counts); }

@@ -4,7 +4,7 @@
 
 #include "base.h"
 
-enum { FILTER_HIGH_BITS = 24, FILTER_LOW_BITS = 8, FILTER_PLACE_BITS = 4 }; /* at most */
+enum { FILTER_HIGH_BITS = 24, FILTER_LOW_BITS = 12, FILTER_PLACE_BITS = 4 }; /* at most */
 
 typedef struct {
     u32 high_bits, low_bits, place_bits;
@@ -21,5 +21,8 @@ size_t filter_sort(const FilterBits *b, u64 *keys, u64 *room, size_t n);
 size_t filter_size(const FilterBits *b, size_t n_keys);
 /* Writes the filter of sorted keys; `to` has room for filter_size bytes. */
 void filter_write(const FilterBits *b, const u64 *keys, size_t n, u8 *to);
+
+/* The place of a hash in a filter of n_keys keys, which may be any n bytes, + 1; 0 if it is not there. */
+u32 filter_find(const FilterBits *b, const u8 *p, size_t n, u64 n_keys, u64 hash);
 
 #endif

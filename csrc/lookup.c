@@ -71,6 +71,17 @@ static u32 look_at_path(const Tables *t, u32 path, const FieldName *f) {
     return look_at(t, p->schema, t->path_atoms.v + p->atoms, f);
 }
 
+int paths_tell(const Tables *t, const FieldName *f) {
+    for (u32 i = 0; i < t->paths.n; i++) {
+        if (t->schemas.v[t->paths.v[i].schema].kind != kind_of_place(f->place))
+            continue;
+        u32 k = look_at_path(t, i, f);
+        if (k >= A_HOLE && k != FIELD_MANY)
+            return 0;
+    }
+    return 1;
+}
+
 static void find_field(const RowReader *r, const FieldName *f, u32 *to) {
     Tables *t = r->t;
     const Records *q = &r->b->kinds[kind_of_place(f->place)];
@@ -86,6 +97,8 @@ static void find_field(const RowReader *r, const FieldName *f, u32 *to) {
         if (known[which] == OPEN_QUESTION)
             known[which] = by_path ? look_at_path(t, which, f) : look_at(t, which, NULL, f);
         u32 k = known[which];
+        if (r->lacks_values && k >= A_HOLE && k != FIELD_MANY)
+            tz_fail(&t->env, TZ_ENOUGH, "");
         to[row] = k < A_HOLE || k == FIELD_MANY ? k : r->b->atoms.v[q->values.v[row] + k - A_HOLE] + 1;
     }
 }

@@ -57,7 +57,7 @@ static void code_event(State *s, size_t row, const Place *span, u64 span_start, 
     Place at = {.trace = span->trace, .path = path, .own = NONE, .parent = NONE};
     u64 time = GIVEN(s->b.event_time, row);
     Clock *k = &s->clocks.v[path];
-    if (s->t.schemas.v[s->t.paths.v[path].schema].has[OP_START]) {
+    if (s->t.schemas.v[s->t.paths.v[path].schema].has[OP_START] && !SKIPS(s, SKIP_TIMES)) {
         u64 base[N_EVENT_BASES] = {*last_time, span_start, span_end};
         code_grains(s, k, 1);
         time = code_start(s, path, k, F_EVENT_TIME, base, N_EVENT_BASES, *last_path ? 7 : 6, time);
@@ -181,16 +181,19 @@ static void code_span(State *s, Rows *rows, u32 scope_path, u32 first) {
     if (at.own != NONE && at.parent != NONE)
         s->mentions.v[at.parent].child = s->mentions.v[at.own].from;
     at.again = at.own != NONE && told == OWN_SEEN;
-    code_span_times(s, &at, has, &start, &end);
-    learn_span_times(s, &at, start, end);
+    if (!SKIPS(s, SKIP_TIMES)) {
+        code_span_times(s, &at, has, &start, &end);
+        learn_span_times(s, &at, start, end);
+        COLUMN(b->start, row, start);
+        COLUMN(b->end, row, end);
+    }
+    s->traces.v[at.trace].last_path = at.path + 1;
     s->last_trace = at.trace;
     s->last_path = at.path;
     COLUMN(b->trace_hi, row, has[OP_TRACE_ID] ? s->traces.v[at.trace].hi : 0);
     COLUMN(b->trace_lo, row, has[OP_TRACE_ID] ? s->traces.v[at.trace].lo : 0);
     COLUMN(b->span_id, row, at.own != NONE ? s->mentions.v[at.own].id : 0);
     COLUMN(b->parent_id, row, at.parent != NONE ? s->mentions.v[at.parent].id : 0);
-    COLUMN(b->start, row, start);
-    COLUMN(b->end, row, end);
     code_values(s, KIND_SPAN, row, &at);
     u32 n = code_count(s, &s->coders[PATHS], F_EVENTS, at.path, &b->n_events, row, children[0]), last = 0;
     u64 time = start;

@@ -90,6 +90,10 @@ typedef struct {
 enum { TREE_SECTION, ENVELOPE, STRUCTURE, PATHS, TIMES, VALUES, N_CODERS };
 enum { TEXT, IDS, BINARY, LITERALS, PREFIXES, N_STREAMS };
 
+/* Reading: sections that a query does not need. What is read of the others does not depend on them. */
+enum { SKIP_TIMES = 1, SKIP_VALUES = 2 };
+#define SKIPS(s, what) (!TZ_ENCODING && (s)->skips & (what))
+
 typedef struct {
     Tables t;
     Batch b;
@@ -128,6 +132,7 @@ typedef struct {
     u64 prefix_at;  /* encoder: bytes of the batch's prefixes written */
     u64 budget;     /* decoder: what the restart group may still ask for, see budget_spend */
     u64 most_spans; /* decoder: after so many rows of spans it needs no more of the block */
+    u32 skips;      /* decoder: what it does not need of the block */
     Bytes scratch;
 } State;
 

@@ -7,7 +7,7 @@
 #include "splitmix.h"
 #include "wire.h"
 
-enum { TAG_TRACE_ID = 0x0a, TAG_NAME = 0x2a, TAG_START = 0x39, TAG_END = 0x41, TAG_STATUS = 0x7a };
+enum { TAG_TRACE_ID = 0x0a, TAG_SPAN_ID = 0x12, TAG_NAME = 0x2a, TAG_START = 0x39, TAG_END = 0x41, TAG_STATUS = 0x7a };
 enum { TAG_CODE = 0x18, STATUS_ERROR = 2 };
 enum { TAG_RESOURCE_ATTRIBUTE = 0x0a, ANY_STRING = 0x0a };
 enum { SLOT_SERVICE = 0, SLOT_NAME = 0, SLOT_STATUS = 1, SLOT_TRACE_ID = 2 };
@@ -22,6 +22,7 @@ void summary_free(Summary *s) {
     VEC_FREE(s->strings);
     VEC_FREE(s->trace_hash);
     VEC_FREE(s->last_row);
+    VEC_FREE(s->failures);
     VEC_FREE(s->facts);
     VEC_FREE(s->pair_service);
     VEC_FREE(s->string_facts);
@@ -31,14 +32,15 @@ void summary_free(Summary *s) {
 
 size_t summary_held(const Summary *s) {
     size_t n = VEC_HELD(s->pairs) + VEC_HELD(s->strings) + VEC_HELD(s->trace_hash) + VEC_HELD(s->last_row);
-    n += VEC_HELD(s->facts) + VEC_HELD(s->pair_service) + VEC_HELD(s->string_facts);
+    n += VEC_HELD(s->facts) + VEC_HELD(s->pair_service) + VEC_HELD(s->string_facts) + VEC_HELD(s->failures);
     return n + VEC_HELD(s->pair_index) + VEC_HELD(s->trace_slots);
 }
 
 static void summary_begin(Summary *s, Tables *t) {
     s->is_unknown = 0;
     s->pairs.n = s->strings.n = s->trace_hash.n = s->last_row.n = s->facts.n = s->string_facts.n = 0;
-    s->pair_service.n = s->trace_slots.n = s->last_trace = 0;
+    s->pair_service.n = s->trace_slots.n = s->failures.n = 0;
+    s->last_trace = s->is_vague = 0;
     VEC_RESIZE(&t->env, s->facts, t->schemas.n);
     VEC_RESIZE(&t->env, s->string_facts, t->strings.n);
     map_renew(&s->pair_index, t->schemas.n);
@@ -69,6 +71,7 @@ static void facts_of_span(const Tables *t, SchemaFacts *f, const Schema *q, u32 
             facts_take(t, f, q, i, SLOT_TRACE_ID);
             f->odd |= q->has[OP_TRACE_ID];
             break;
+        case TAG_SPAN_ID: f->in_columns = 0; break;
         case TAG_START:
         case TAG_END: f->odd = 1; /* a second one */
         default:;
@@ -92,6 +95,7 @@ static const SchemaFacts *facts_make(Summary *s, const Tables *t, u32 schema) {
     SchemaFacts *f = &s->facts.v[schema];
     const Schema *q = &t->schemas.v[schema];
     *f = (SchemaFacts){.known = 1, .has_trace_id = q->has[OP_TRACE_ID], .slot = {NO_SLOT, NO_SLOT, NO_SLOT}};
+    f->in_columns = q->has[OP_TRACE_ID] && q->has[OP_SPAN_ID] && q->has[OP_START] && q->has[OP_END];
     for (u32 i = 0; i < q->n; i++) {
         const Class *c = &t->classes.v[t->slot_cls.v[q->first + i]];
         if (q->kind == KIND_SPAN)
@@ -261,7 +265,19 @@ static void find_bounds(Summary *s, const Batch *b) {
     s->max_duration = largest;
 }
 
-static void count_pair(Summary *s, Tables *t, const View *v, size_t row, const SchemaFacts *f, u32 service, u64 ns) {
+static void note_failure(Summary *s, Tables *t, const Batch *b, size_t row, const SchemaFacts *f, const Pair *pair) {
+    u64 start = b->start.v[row], end = b->end.v[row];
+    s->is_vague |= !f->in_columns || end < start;
+    if (s->is_vague)
+        return;
+    Failure failure = {b->trace_hi.v[row], b->trace_lo.v[row], b->span_id.v[row],
+                       end - start,        (u32)row,           (u32)(pair - s->pairs.v)};
+    VEC_PUSH(&t->env, s->failures, failure);
+}
+
+static void count_pair(Summary *s, Tables *t, const Batch *b, const View *v, size_t row, const SchemaFacts *f,
+                       u32 service) {
+    u64 ns = span_duration(b->start.v[row], b->end.v[row]);
     Pair *pair = pair_of(s, t, service, record_string(v, row, f->slot[SLOT_NAME]));
     pair->n_spans++;
     pair->max_duration = larger(pair->max_duration, ns);
@@ -274,6 +290,7 @@ static void count_pair(Summary *s, Tables *t, const View *v, size_t row, const S
     s->is_unknown |= is_error < 0;
     pair->n_errors++;
     pair->max_error_duration = larger(pair->max_error_duration, ns);
+    note_failure(s, t, b, row, f, pair);
 }
 
 /* The spans of one scope: `n` from `row` on. */
@@ -282,7 +299,7 @@ static void count_spans_of(Summary *s, Tables *t, const Batch *b, const View *v,
         u32 schema = record_schema(v, row);
         const SchemaFacts *f = facts_of(s, t, schema);
         s->is_unknown |= f->odd;
-        count_pair(s, t, v, row, f, service, span_duration(b->start.v[row], b->end.v[row]));
+        count_pair(s, t, b, v, row, f, service);
         u32 trace = f->has_trace_id ? find_usual_trace(s, t, b->trace_hi.v[row], b->trace_lo.v[row])
                                     : find_odd_trace(s, t, record_string(v, row, f->slot[SLOT_TRACE_ID]));
         s->last_row.v[trace - 1] = (u32)row;

@@ -11,11 +11,18 @@ typedef struct {
     u64 max_duration, max_error_duration; /* ns; of the spans with status ERROR, 0 if there are none */
 } Pair;
 
+/* A span with status ERROR. */
+typedef struct {
+    u64 trace_hi, trace_lo, span_id, duration; /* ns */
+    u32 row, pair;
+} Failure;
+
 /* Where a schema has what is asked for. */
 typedef struct {
     u8 known, has_trace_id;
-    u8 odd;      /* what it says is not for this kernel to decide */
-    u32 slot[3]; /* valued slots, or NO_SLOT */
+    u8 odd;        /* what it says is not for this kernel to decide */
+    u8 in_columns; /* ids and times are all there, and nothing but the columns says what they are */
+    u32 slot[3];   /* valued slots, or NO_SLOT */
 } SchemaFacts;
 
 /* What is known of a string of the tables, in numbers + 1: the last pair that has it as its name; in `strings`. */
@@ -30,6 +37,8 @@ typedef struct {
     U32s strings;                                       /* strings of the tables */
     U64s trace_hash;                                    /* of each trace id once */
     U32s last_row;                                      /* the last span of each */
+    VEC(Failure) failures;                              /* in the order in which they came */
+    u32 is_vague;                                       /* some of them are not as Failure can say */
     U32s pair_service;                                  /* of each pair, a string of the tables */
     VEC(SchemaFacts) facts;                             /* by schema */
     VEC(StringFacts) string_facts;                      /* by string of the tables */

@@ -103,7 +103,6 @@ static void code_span_times(State *s, const Place *at, const u8 *has, u64 *start
 
 static void learn_span_times(State *s, const Place *at, u64 start, u64 end) {
     s->traces.v[at->trace].last_start = start;
-    s->traces.v[at->trace].last_path = at->path + 1;
     if (at->own != NONE) {
         Mention *own = &s->mentions.v[at->own];
         own->start = start;

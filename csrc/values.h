@@ -81,6 +81,8 @@ static u32 condition_of(const State *s, const Path *p, u32 slot, const u32 *know
 
 /* For a record whose holes come soon: what its trace remembers of them is in the cache then. */
 TZ_INLINE void prefetch_values(const State *s, const Place *at) {
+    if (SKIPS(s, SKIP_VALUES))
+        return;
     const Tables *t = &s->t;
     const Path *p = &t->paths.v[at->path];
     const Hole *hole = t->hole_slots.v + p->holes;
@@ -90,6 +92,8 @@ TZ_INLINE void prefetch_values(const State *s, const Place *at) {
 
 /* All holes of a record, in slot order. */
 static void code_values(State *s, u32 kind, size_t row, const Place *at) {
+    if (SKIPS(s, SKIP_VALUES))
+        return;
     Tables *t = &s->t;
     Batch *b = &s->b;
     const Path p = t->paths.v[at->path];

@@ -35,6 +35,7 @@ def running(backend: str) -> Iterator[None]:
         other_fields=module.other_fields,
         run_end=module.run_end,
         make_filter=module.make_filter,
+        find_in_filter=module.find_in_filter,
         NAME=module.NAME,
     ):
         yield

@@ -363,6 +363,26 @@ def test_same_filter_of_trace_ids(seed: int, sizes: list[int], high_bits: int, l
     assert one == two
 
 
+@given(seeds, st.binary(max_size=40), st.integers(0, 40), st.integers(0, 6), st.integers(0, 12), st.integers(0, 4))
+@settings(max_examples=150, deadline=None)
+def test_same_places_in_filters_and_in_what_is_none(
+    seed: int, noise: bytes, n: int, high_bits: int, low_bits: int, place_bits: int
+) -> None:
+    r = random.Random(seed)
+    hashes = [r.getrandbits(64) for _ in range(n)]
+    block = (0, struct.pack(f"={n}Q", *hashes), struct.pack(f"={n}I", *range(n)))
+    bits = high_bits, low_bits, place_bits
+    n_entries, data = native.make_filter([block], n, *bits)
+    for some in (data, noise, r.randbytes(len(data))):
+        for looked_for in [*hashes, r.getrandbits(64), 0]:
+            one, two = (backend.find_in_filter(some, n_entries, *bits, looked_for) for backend in (native, reference))
+            assert one == two
+    last = {hash_ >> 64 - high_bits - low_bits: row for row, hash_ in enumerate(hashes)}
+    for hash_ in hashes:
+        row = last[hash_ >> 64 - high_bits - low_bits]
+        assert native.find_in_filter(data, n_entries, *bits, hash_) == (row << place_bits) // n + 1
+
+
 @pytest.mark.parametrize("backend", [native, reference])
 def test_a_filter_of_a_span_that_is_not_there_is_refused(backend: ModuleType) -> None:
     with pytest.raises(ValueError, match="span"):

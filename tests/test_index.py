@@ -27,8 +27,8 @@ backends = pytest.mark.parametrize("backend", BACKENDS)
 
 @pytest.fixture(autouse=True)
 def small_units() -> Iterator[None]:
-    """Blocks, units and index frames hold little."""
-    with mock.patch.multiple(limits, BLOCK_SPANS=6, UNIT_SPANS=12, INDEX_UNITS=3):
+    """Blocks, units and index frames hold little, but all failed spans."""
+    with mock.patch.multiple(limits, BLOCK_SPANS=6, UNIT_SPANS=12, INDEX_UNITS=3, INDEX_SPAN_BITS=1 << 20):
         yield
 
 
@@ -67,6 +67,19 @@ def check_pairs(unit: Unit, spans: Sequence[Span]) -> None:
     assert not left
 
 
+def check_failures(unit: Unit, spans: Sequence[Span]) -> None:
+    assert unit.summary is not None
+    failures = unit.summary.failures
+    if failures is None:
+        return
+    failed = [(row, s) for row, s in enumerate(spans) if s.status_code == STATUS_ERROR]
+    assert list(failures.rows) == [row for row, _ in failed]
+    assert list(failures.durations) == [s.end_ns - s.start_ns for _, s in failed]
+    assert [failures.kinds[kind] for kind in failures.kind] == [(s.service_name, s.name) for _, s in failed]
+    assert [failures.trace_ids[16 * i : 16 * i + 16] for i in failures.traces] == [s.trace_id for _, s in failed]
+    assert failures.span_ids == b"".join(s.span_id for _, s in failed)
+
+
 def check_traces(unit: Unit, spans: Sequence[Span]) -> None:
     assert unit.summary is not None
     last = {s.trace_id: row for row, s in enumerate(spans)}
@@ -96,6 +109,7 @@ def check_unit(data: bytes, unit: Unit) -> None:
         assert summary.max_end == max(s.end_ns for s in spans)
         assert (summary.min_duration, summary.max_duration) == (min(durations), max(durations))
     check_pairs(unit, spans)
+    check_failures(unit, spans)
     check_traces(unit, spans)
 
 
@@ -105,7 +119,11 @@ def places(units: Sequence[Unit]) -> list[tuple[int, int, int, int]]:
 
 def facts(unit: Unit) -> object:
     summary = unit.summary
-    return summary and (summary.n_errors, summary.bounds, summary.pairs, bytes(summary.trace_filter.data))
+    if summary is None:
+        return None
+    failures = summary.failures
+    told = failures and (*map(list, failures[1:5]), *failures[5:])
+    return summary.n_errors, summary.bounds, summary.pairs, bytes(summary.trace_filter.data), told
 
 
 def services(data: bytes) -> set[str | None]:
@@ -251,7 +269,7 @@ def test_the_index_takes_two_hundredths_or_a_quarter_of_a_byte_a_span(name: str)
     path = next((path for path in DATA if path.name == f"{name}.otlp.zst"), None)
     if path is None:
         pytest.skip(f"no {name} in TRACEZIP_DATA")
-    with mock.patch.multiple(limits, BLOCK_SPANS=1 << 14, UNIT_SPANS=1 << 13, INDEX_UNITS=1 << 8):
+    with mock.patch.multiple(limits, BLOCK_SPANS=1 << 14, UNIT_SPANS=1 << 13, INDEX_UNITS=1 << 8, INDEX_SPAN_BITS=2):
         data = archive(recorded_messages(path), flush=False)
         units = read_units(data)
     assert all(unit.summary is not None for unit in units)
@@ -438,6 +456,7 @@ def test_an_index_that_lies_under_a_right_checksum_never_makes_a_reader_crash(da
         if unit.summary is not None:
             assert unit.summary.last_sixteenth(bytes(16)) in (None, *range(1, 17))
             assert isinstance(unit.summary.pairs, list)
+            assert unit.summary.failures is None or unit.summary.failures.rows is not None
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from archives import field
+from archives import BLOCK, field, frames, pack
 from backends import BACKENDS, DATA, NO_DATA, recorded_messages, running
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -88,7 +88,7 @@ def is_otlp(message: bytes) -> bool:
 @pytest.fixture
 def small_units() -> Iterator[None]:
     """Archives of a few spans have an index of several units."""
-    with mock.patch.multiple(limits, BLOCK_SPANS=3, UNIT_SPANS=5):
+    with mock.patch.multiple(limits, BLOCK_SPANS=3, UNIT_SPANS=5, INDEX_SPAN_BITS=1 << 20):
         yield
 
 
@@ -139,6 +139,23 @@ def test_columns_are_what_the_spans_say(small_units: None, backend: str, oddity:
             for name in names:
                 found = [value for batch in batches for value in batch[name].tolist()]
                 assert found == [COLUMNS[name].of(span) for span in spans], (where, name)
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0, 20]))
+@settings(max_examples=25, deadline=None)
+def test_what_is_found_without_decoding_all_of_a_block_is_what_the_spans_say(seed: int, oddity: int) -> None:
+    """Times and values are left out where neither the question nor the columns need them, or seem to."""
+    messages, r = some_messages(seed, oddity), random.Random(seed)
+    without_times = [name for name in COLUMNS if name not in ("timestamp", "end_timestamp", "duration")]
+    with mock.patch.multiple(limits, BLOCK_SPANS=3, UNIT_SPANS=1), tracezip.open(archive(messages)) as reader:
+        for where in [question(r) for _ in range(12)]:
+            spans, names = naive(messages, where), r.sample(without_times, 3)
+            batches = list(reader.scan(where, names))
+            for name in names:
+                found = [value for batch in batches for value in batch[name].tolist()]
+                assert found == [COLUMNS[name].of(span) for span in spans], (where, name)
+            wanted = list(dict.fromkeys(span.trace_id for span in spans if any(span.trace_id)))
+            assert list(reader.traces(where)) == [reader.trace(trace_id) for trace_id in wanted]
 
 
 def span_of_number(i: int) -> bytes:
@@ -337,6 +354,28 @@ def test_whatever_bytes_are_changed_a_query_ends_in_spans_or_one_clear_error(see
                 list(reader.traces())
         except TracezipError:
             pass
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_a_block_that_is_wrong_under_a_right_checksum_ends_a_query_in_one_error_that_names_it(seed: int) -> None:
+    """Also where what is wrong was left out at first."""
+    r = random.Random(seed)
+    with mock.patch.multiple(limits, BLOCK_SPANS=3, UNIT_SPANS=1):
+        parts = list(frames(archive(some_messages(seed, 0)).getvalue()))
+    number = r.choice([i for i, part in enumerate(parts) if part.kind == BLOCK])
+    body = bytearray(parts[number].body)
+    body[r.randrange(len(body) // 2, len(body))] ^= 1 << r.randrange(8)
+    parts[number] = parts[number]._replace(body=bytes(body))
+    errors = []
+    for where, names in (("kind = 3", ["span_name"]), ("duration >= 0", ["duration", "span_attributes"])):
+        with tracezip.open(io.BytesIO(pack(parts))) as reader:
+            try:
+                list(reader.scan(where, names))
+            except TracezipError as error:
+                errors.append(error)
+    assert {error.offset for error in errors} <= {parts[number].offset}
+    assert all(f"at byte {parts[number].offset}" in str(error) for error in errors)
 
 
 @pytest.mark.skipif(not DATA, reason=NO_DATA)

@@ -17,7 +17,7 @@ from otlp_maker import KEYS, Maker
 
 from tracezip import _native as native
 from tracezip import reference
-from tracezip._backend import FIELD_MANY
+from tracezip._backend import FIELD_MANY, SKIP_TIMES, SKIP_VALUES
 from tracezip.convert.fields import read_fields
 from tracezip.errors import UsageError
 
@@ -160,6 +160,72 @@ def test_a_reader_that_stops_early_has_the_first_spans(seed: int, oddity: int, m
         assert sum(numbers(columns["n_scopes"])) == n_rows(decoder, 1)
         assert sum(numbers(decoder.outline()[0])) == n_rows(decoder, 0)
         assert decoder.records(SPAN, view(range(n_spans))) == whole.records(SPAN, view(range(n_spans)))
+
+
+@pytest.mark.parametrize("skips", [SKIP_TIMES, SKIP_VALUES, SKIP_TIMES | SKIP_VALUES])
+@given(st.integers(0, 2**32), st.sampled_from([0, 30]), st.sampled_from([1, 4, 1 << 30]))
+@settings(max_examples=40, deadline=None)
+def test_a_reader_that_leaves_times_and_values_out_has_the_rest(
+    skips: int, seed: int, oddity: int, most_spans: int
+) -> None:
+    maker = Maker(seed, oddity)
+    messages = [maker.message() for _ in range(6)]
+    whole = both(messages, most_spans)[0]
+    sections, n_bytes = sections_of(messages), sum(map(len, messages))
+    for backend in (native, reference):
+        decoder = backend.Decoder(PRESET)
+        decoder.read(sections, n_bytes, most_spans, skips)
+        times = {"start", "end", "event_time"} if decoder.skipped & SKIP_TIMES else set()
+        names_left = [name for name in whole.columns() if name not in times]
+        assert decoder.columns(names_left) == whole.columns(names_left)
+        assert decoder.outline() == whole.outline()
+        for name in names():
+            if decoder.fields(*name) is not None:
+                assert found(decoder, name) == found(whole, name)
+            else:
+                assert decoder.skipped & SKIP_VALUES
+
+
+def test_what_was_left_out_cannot_be_used() -> None:
+    messages, encoder = ordinary_messages(3), native.Encoder(PRESET, 2, 3)
+    sections, n_bytes = sections_of(messages, encoder), sum(map(len, messages))
+    decoder = native.Decoder(PRESET)
+    decoder.read(sections, n_bytes, skips=SKIP_TIMES)
+    assert decoder.skipped == SKIP_TIMES
+    assert decoder.columns(("start",))["start"] == b""
+    for use in (decoder.parts, lambda: decoder.records(SPAN, view([0])), lambda: decoder.decode(sections, n_bytes)):
+        with pytest.raises(UsageError, match="left"):
+            use()
+    decoder.reset()
+    assert decoder.decode(sections, n_bytes)[0] == messages
+    decoder.read(sections_of(messages, encoder), n_bytes, skips=SKIP_TIMES)  # not the first block
+    assert decoder.skipped == 0
+
+
+def test_values_are_left_out_only_if_paths_tell_what_is_asked_for() -> None:
+    """Kinds are the same in all spans, and stand in the path; names are not."""
+    spans = [field(2, field(1, bytes(16)) + field(5, f"{i * 7919:x}") + b"\x30\x03") for i in range(200)]
+    message = field(1, field(2, b"".join(spans)))
+    sections = sections_of([message])
+    for asked, skipped in (([(SPAN, 0x30, None)], SKIP_VALUES), ([(SPAN, 0x30, None), (SPAN, 0x2A, None)], 0)):
+        decoder = native.Decoder(PRESET)
+        decoder.read(sections, len(message), skips=SKIP_VALUES, asked=asked)
+        assert decoder.skipped == skipped
+        assert all(decoder.fields(*name) is not None for name in asked)
+        assert (decoder.fields(SPAN, 0x2A) is None) == (skipped == SKIP_VALUES)
+
+
+def test_nothing_is_left_out_where_contexts_might_be_shared() -> None:
+    """Of so many paths it is not known whether what is left out fills the tables that all share."""
+    spans = [field(2, field(1, bytes(16)) + field(9, field(1, f"key {i % 4500}"))) for i in range(9000)]
+    message = field(1, field(2, b"".join(spans)))
+    encoder = native.Encoder(PRESET, 2, 3)
+    sections = sections_of([message], encoder)
+    assert encoder.statistics()["paths"] > 4000
+    decoder = native.Decoder(PRESET)
+    decoder.read(sections, len(message), skips=SKIP_TIMES | SKIP_VALUES)
+    assert decoder.skipped == 0
+    assert decoder.parts() == ([message], [False])
 
 
 @pytest.mark.parametrize("backend", [native, reference])

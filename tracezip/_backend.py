@@ -16,7 +16,7 @@ VARIABLE = "TRACEZIP_BACKEND"
 _MODULES = {"native": "tracezip._native", "reference": "tracezip.reference"}
 
 
-BlockSummary = tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes]
+BlockSummary = tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes, bytes | None]
 """Of the spans of a block, in the order in which they come, numbers in the byte order of this machine:
 
 0: least start, largest end, least and largest duration (ns; 0 if a span ends before it starts).
@@ -24,7 +24,13 @@ BlockSummary = tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes
 2: for each pair of service.name and span name two numbers of strings, spans, spans with status ERROR (uint32), the
 largest duration of all and of those with ERROR (uint64).
 3, 4: for each trace id its hash (uint64; FORMAT.md, "Index") and the row of its last span (uint32).
+5: for each span with status ERROR the two halves of its trace id, its span id, its duration (uint64), its row and the
+number of its pair (uint32). None if one has not all ids and times, or ends before it starts.
 """
+
+
+FieldName = tuple[int, int, bytes | None]
+"""Place, tag and key: see BlockRows.fields."""
 
 
 class BlockRows(Protocol):
@@ -37,8 +43,8 @@ class BlockRows(Protocol):
         children, n_scopes, n_spans, n_events and n_links.
         """
 
-    def fields(self, place: int, tag: int, key: bytes | None = None) -> bytes:
-        """What each record in which a place is has of a field: bytes of uint32.
+    def fields(self, place: int, tag: int, key: bytes | None = None) -> bytes | None:
+        """What each record in which a place is has of a field: bytes of uint32; None if that was left out.
 
         0: it has none, or one without a value. `FIELD_MANY`: it came more than once, or only the bytes of the record
         can tell. Else a number for `atoms`. Places, and their tags of attributes, are those of FORMAT.md; with a key it
@@ -132,8 +138,22 @@ class BlockDecoder(BlockRows, Protocol):
         copy.
         """
 
-    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize) -> None:
+    skipped: int
+    """What the last `read` left out."""
+
+    def read(
+        self,
+        sections: Sequence[bytes],
+        n_bytes: int,
+        most_spans: int = sys.maxsize,
+        skips: int = 0,
+        asked: Sequence[FieldName] = (),
+    ) -> None:
         """The rows of a block.
+
+        skips: `SKIP_TIMES`, `SKIP_VALUES`, or both: they may be left out of the first block after `reset`, which takes
+        less time. Then there are no starts and ends, or not all fields; no records and no parts; and until `reset` no
+        other block can be read. Values are only left out if the fields that are `asked` for can be told without.
 
         After `most_spans` spans it stops: what comes behind them is neither there nor checked, and until `reset` no
         other block can be read. Raises as `decode` does, but does not look whether `n_bytes` is right: `parts` does.
@@ -152,6 +172,9 @@ class BlockDecoder(BlockRows, Protocol):
     def statistics(self) -> dict[str, int]:
         """Counts of the restart group so far, `spans` and `traces` among them."""
 
+
+SKIP_TIMES, SKIP_VALUES = 1, 2
+"""See BlockDecoder.read."""
 
 FIELD_MANY = 0xFFFFFFFF
 """See BlockDecoder.fields."""
@@ -195,3 +218,6 @@ make_filter: Callable[[list[tuple[int, bytes, bytes]], int, int, int, int], tupl
 """make_filter(blocks, spans, high_bits, low_bits, place_bits): number of entries, and bytes, of the filter of a unit.
 
 Of each block: how many spans of the unit stand before it, and 3 and 4 of its BlockSummary."""
+find_in_filter: Callable[[bytes | memoryview, int, int, int, int, int], int] = _module.find_in_filter
+"""find_in_filter(filter, entries, high_bits, low_bits, place_bits, hash): the place of a trace id with this hash, + 1;
+0 if it is not there. Of bytes that are no filter the answer may be wrong."""

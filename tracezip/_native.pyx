@@ -61,7 +61,7 @@ cdef extern from "encode.h" nogil:
     ctypedef struct Section:
         const uint8_t *p
         size_t n
-    enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, N_COLUMNS
+    enum: N_SECTIONS, TZ_OK, TZ_NO_MEMORY, TZ_CORRUPT, TZ_LIMIT, TZ_ENOUGH, N_COLUMNS
     Preset *preset_new(const uint8_t *packed, size_t n, uint64_t seed)
     CEncoder *encoder_new(const Preset *preset, uint32_t threshold, uint32_t level, const CEncoder *of_same_stream, uint32_t halvings)
     void encoder_trim(CEncoder *e)
@@ -80,10 +80,16 @@ cdef extern from "encode.h" nogil:
     ctypedef struct Pairs:
         const Pair *v
         size_t n
+    ctypedef struct Failure:
+        pass
+    ctypedef struct Failures:
+        const Failure *v
+        size_t n
     ctypedef struct CSummary "Summary":
-        uint32_t is_unknown
+        uint32_t is_unknown, is_vague
         uint64_t min_start, max_end, min_duration, max_duration
         Pairs pairs
+        Failures failures
         U32s strings, last_row
         U64s trace_hash
     ctypedef struct String:
@@ -102,7 +108,14 @@ cdef extern from "decode.h" nogil:
     void decoder_free(CDecoder *d)
     size_t decoder_held(const CDecoder *d)
     int decoder_reset(CDecoder *d, const CDecoder *like)
-    int decoder_read(CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, const char **where)
+    ctypedef struct Skips:
+        uint32_t skips
+        const FieldName *asked
+        size_t n_asked
+    int decoder_read(
+        CDecoder *d, const Input *sections, uint64_t n_bytes, uint64_t most_spans, Skips skips, const char **where)
+    uint32_t decoder_skipped(const CDecoder *d)
+    int decoder_is_sure(const CDecoder *d)
     int decoder_measure(CDecoder *d, const char **where)
     int decoder_write(CDecoder *d, uint8_t *const *to, const char **where)
     size_t decoder_messages(const CDecoder *d)
@@ -124,6 +137,7 @@ cdef extern from "filter.h" nogil:
     size_t filter_sort(const FilterBits *b, uint64_t *keys, uint64_t *room, size_t n)
     size_t filter_size(const FilterBits *b, size_t n_keys)
     void filter_write(const FilterBits *b, const uint64_t *keys, size_t n, uint8_t *to)
+    uint32_t filter_find(const FilterBits *b, const uint8_t *p, size_t n, uint64_t n_keys, uint64_t hash)
 
 cdef extern from "state_counts.h" nogil:
     enum: N_COUNTS, COUNT_ROWS, COUNT_SPANS, COUNT_MESSAGES
@@ -201,6 +215,17 @@ def run_end(const uint8_t[::1] data not None, size_t at, size_t most):
     with nogil:
         n_run = c_run_end(&data[at], n - at, most)
     return at + n_run
+
+
+def find_in_filter(
+    const uint8_t[::1] data not None, uint64_t n_entries, uint32_t high_bits, uint32_t low_bits, uint32_t place_bits,
+    uint64_t hash,
+):
+    """The place of a hash, + 1; 0 if it is not there."""
+    cdef FilterBits bits = FilterBits(high_bits, low_bits, place_bits)
+    if high_bits > FILTER_HIGH_BITS or low_bits > FILTER_LOW_BITS or place_bits > FILTER_PLACE_BITS:
+        raise ValueError("a filter of trace ids has more bits than it may")
+    return filter_find(&bits, &data[0], data.shape[0], n_entries, hash) if data.shape[0] else 0
 
 
 def make_filter(list blocks not None, uint64_t n_spans, uint32_t high_bits, uint32_t low_bits, uint32_t place_bits):
@@ -320,6 +345,15 @@ cdef bytes _grown(list begun, size_t n_more):
     return new
 
 
+cdef FieldName _field_name(uint32_t place, uint32_t tag, bytes key) except *:
+    """`key` must outlive it."""
+    if place >= N_PLACES:
+        raise ValueError(f"place is {place}, there are {N_PLACES}")
+    if key is None:
+        return FieldName(place, tag, NULL, 0)
+    return FieldName(place, tag, <const uint8_t *>PyBytes_AS_STRING(key), len(key))
+
+
 cdef class _Rows:
     """What a query takes of the records that an encoder has pending, or that a decoder has read."""
 
@@ -329,24 +363,24 @@ cdef class _Rows:
     cdef _check(self, int code, const char *where):
         raise NotImplementedError  # likewise
 
+    cdef _whole(self):
+        """Raises UsageError if some of the records was left out."""
+
     def columns(self, names=COLUMNS):
         cdef RowReader r = self._rows()
         return {name: _column(r.b, name) for name in names}
 
     def fields(self, uint32_t place, uint32_t tag, bytes key=None):
         cdef RowReader r = self._rows()
-        cdef FieldName f
+        cdef FieldName f = _field_name(place, tag, key)
         cdef int code
         cdef uint32_t *to
-        if place >= N_PLACES:
-            raise ValueError(f"place is {place}, there are {N_PLACES}")
-        f.place, f.tag, f.key, f.key_n = place, tag, NULL, 0
-        if key is not None:
-            f.key, f.key_n = <const uint8_t *>PyBytes_AS_STRING(key), len(key)
         out = PyBytes_FromStringAndSize(NULL, rows_of(&r, place) * 4)
         to = <uint32_t *>PyBytes_AS_STRING(out)
         with nogil:
             code = rows_field(&r, &f, to)
+        if code == TZ_ENOUGH:
+            return None
         self._check(code, b"memory")
         return out
 
@@ -365,6 +399,7 @@ cdef class _Rows:
     def records(self, uint32_t kind, const uint32_t[::1] rows not None):
         cdef RowReader r = self._rows()
         cdef size_t n = rows.shape[0], i
+        self._whole()
         if kind > 2:
             raise ValueError(f"kind is {kind}; there are 0, 1 and 2")
         for i in range(n):
@@ -488,6 +523,9 @@ cdef class Encoder(_Rows):
             PyBytes_FromStringAndSize(<const char *>s.pairs.v, s.pairs.n * sizeof(Pair)),
             _wide(&s.trace_hash),
             _narrow(&s.last_row),
+            None if s.is_vague else PyBytes_FromStringAndSize(
+                <const char *>s.failures.v, s.failures.n * sizeof(Failure)
+            ),
         )
 
     def trim(self):
@@ -552,7 +590,8 @@ cdef class Decoder(_Rows):
     """The sections of blocks to messages; its dictionaries live until `reset`."""
     cdef CDecoder *_c
     cdef _Preset _strings
-    cdef bint _is_partial
+    cdef bint _is_partial, _is_fresh
+    cdef readonly uint32_t skipped
     cdef Decoder _like  # what this one knows may stand in the memory of that one
 
     def __cinit__(self, preset):
@@ -561,6 +600,7 @@ cdef class Decoder(_Rows):
 
     cdef _begin(self):
         self._c = decoder_new(self._strings.c)
+        self._is_fresh = True
         if self._c == NULL:
             raise MemoryError("no memory for a decoder")
 
@@ -596,7 +636,25 @@ cdef class Decoder(_Rows):
         self._alive()
         return decoder_rows(self._c)
 
-    def read(self, sections, uint64_t n_bytes, uint64_t most_spans=sys.maxsize):
+    cdef _whole(self):
+        if self.skipped:
+            raise UsageError("this decoder has left out what records have; reset it")
+
+    def read(self, sections, uint64_t n_bytes, uint64_t most_spans=sys.maxsize, uint32_t skips=0, asked=()):
+        if not skips or not self._is_fresh:
+            self._read(sections, n_bytes, most_spans, Skips(0, NULL, 0))
+            return
+        cdef FieldName *names = <FieldName *>malloc((len(asked) + 1) * sizeof(FieldName))
+        try:
+            if names == NULL:
+                raise MemoryError("no memory for names of fields")
+            for i, (place, tag, key) in enumerate(asked):
+                names[i] = _field_name(place, tag, key)
+            self._read(sections, n_bytes, most_spans, Skips(skips, names, len(asked)))
+        finally:
+            free(names)
+
+    cdef _read(self, sections, uint64_t n_bytes, uint64_t most_spans, Skips skips):
         cdef Input inputs[N_SECTIONS]
         cdef const uint8_t[::1] view
         cdef const char *where = NULL
@@ -612,10 +670,18 @@ cdef class Decoder(_Rows):
             held.append(view)
             inputs[i].p = &view[0] if view.shape[0] else <const uint8_t *>b""
             inputs[i].n = view.shape[0]
+        self._is_fresh = False
         with nogil:
-            code = decoder_read(self._c, inputs, n_bytes, most_spans, &where)
+            code = decoder_read(self._c, inputs, n_bytes, most_spans, skips, &where)
+        if skips.skips and not (code == TZ_OK and decoder_is_sure(self._c)):
+            decoder_free(self._c)
+            self._c = NULL
+            self.reset(self._like)
+            self._read(sections, n_bytes, most_spans, Skips(0, NULL, 0))
+            return
         self._check(code, where)
-        self._is_partial = decoder_batch(self._c).start.n >= most_spans
+        self.skipped = decoder_skipped(self._c)
+        self._is_partial = self.skipped or decoder_batch(self._c).span_id.n >= most_spans
 
     cdef uint8_t **_places(self) except NULL:
         cdef uint8_t **to = <uint8_t **>malloc((decoder_messages(self._c) + 1) * sizeof(uint8_t *))
@@ -700,7 +766,7 @@ cdef class Decoder(_Rows):
         return numbers.tobytes(), bytes(flags)
 
     def reset(self, Decoder like=None):
-        self._is_partial = False
+        self._is_partial, self._is_fresh, self.skipped = False, True, 0
         if like is not None:
             like._alive()
             if like._strings is not self._strings:

@@ -7,7 +7,6 @@ The checksum is the low half of XXH3-64 over type, length and body.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -100,8 +99,20 @@ def peek_frame(source: Source) -> Frame | None:
     if not head:
         return None
     kind, n_head, n_body = read_head(head, offset)
+    return _frame(source.peek(n_head + n_body + CHECKSUM_BYTES), kind, n_head, n_body, offset)
+
+
+def frame_of(data: bytes, offset: int = 0) -> Frame:
+    """The frame that begins with these bytes, which stand at `offset`. Raises as peek_frame, and if there are none."""
+    if not data:
+        raise cut_off(offset)
+    return _frame(data, *read_head(data[:HEAD_BYTES], offset), offset)
+
+
+def _frame(begun: bytes, kind: int, n_head: int, n_body: int, offset: int) -> Frame:
+    """The frame with which these bytes begin, without a copy of them."""
     n_bytes = n_head + n_body + CHECKSUM_BYTES
-    data = memoryview(source.peek(n_bytes))
+    data = memoryview(begun)[:n_bytes]
     if len(data) < n_bytes:
         raise cut_off(offset)
     checked, stored = data[len(MARKER) : -CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
@@ -111,14 +122,6 @@ def peek_frame(source: Source) -> Frame | None:
             offset=offset,
         )
     return Frame(kind, data[n_head:-CHECKSUM_BYTES], offset, n_bytes)
-
-
-def frame_of(data: bytes, offset: int = 0) -> Frame:
-    """The frame that begins with these bytes, which stand at `offset`. Raises as peek_frame, and if there are none."""
-    frame = peek_frame(Source(io.BytesIO(data), offset))
-    if frame is None:
-        raise cut_off(offset)
-    return frame
 
 
 def read_frame(source: Source) -> Frame | None:

@@ -81,6 +81,12 @@ UNIT_SPANS = 1 << 13
 """The index looks at restart groups of so many spans together, at least."""
 INDEX_UNITS = 1 << 8
 """So many units are in one index frame, at most."""
+INDEX_PART = 50
+"""An index frame tells failed spans one by one while it takes no more than one INDEX_PART of its units' bytes,"""
+INDEX_SPAN_BITS = 2
+"""or no more than so many bits for each of their spans."""
+INDEX_FAILED_BYTES = 1 << 16
+"""Of a unit whose failed spans would take more, about, they are not even kept until then."""
 INDEX_PAIRS = 1 << 8
 """So many pairs of services and names are told of a unit, at most;"""
 INDEX_SURE_PAIRS = 1 << 6

@@ -25,7 +25,8 @@ T = TypeVar("T")
 
 
 class Queryable(ABC):
-    """Queries of a whole file, however far its messages have been read. They read only what they need.
+    """Queries of a whole file, however far its messages have been read. They read only what they need; of failed spans
+    the index may tell so much that no block is.
 
     The file is given by its name, or can seek. They raise InputError for what cannot be asked, and FormatError for a
     damaged block that they need; a reader with `skip_damage` passes over it, and notes it in `damages`. `where` is text

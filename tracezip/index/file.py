@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tracezip.container import CHECKSUM_BYTES, HEAD_BYTES, Frame, frame_of, read_head
+from tracezip.container import CHECKSUM_BYTES, HEAD_BYTES, INDEX, Frame, frame_of, read_head
 from tracezip.errors import InputError
 from tracezip.source import Source, is_path
 
@@ -18,6 +18,8 @@ class SeekableFile:
 
     def __init__(self, file: Any) -> None:
         self._file = file
+        self._kept: tuple[Frame, bytes] | None = None
+        """The index frame read last: a query looks for units first and then what else stands between them."""
         try:
             self.n_bytes = int(file.seek(0, os.SEEK_END) or file.tell())
         except (AttributeError, OSError, ValueError) as error:
@@ -56,9 +58,14 @@ class SeekableFile:
 
     def whole_frame(self, offset: int) -> tuple[Frame, bytes]:
         """And all its bytes."""
+        if self._kept is not None and self._kept[0].offset == offset:
+            return self._kept
         _, end, _, _ = self.head(offset)
         data = self.read(offset, end - offset)
-        return frame_of(data, offset), data
+        whole = frame_of(data, offset), data
+        if whole[0].kind == INDEX:
+            self._kept = whole
+        return whole
 
     def from_start(self) -> Any:
         """The file itself, to be read from its beginning before anything else is."""
@@ -69,7 +76,9 @@ class SeekableFile:
 @contextmanager
 def opened(source: Any) -> Iterator[SeekableFile]:
     """A path (str or PathLike) is opened and closed again; what is open already stays open; bytes are the data."""
-    if isinstance(source, bytes | bytearray | memoryview):
+    if isinstance(source, SeekableFile):
+        yield source
+    elif isinstance(source, bytes | bytearray | memoryview):
         yield SeekableFile(io.BytesIO(source))
     elif is_path(source):
         with open(os.fspath(source), "rb", buffering=0) as file:

@@ -13,8 +13,7 @@ from tracezip.errors import FormatError
 from tracezip.mix import hash_of_id
 
 MAX_PLACE_BITS = 4
-_HASH_BITS = 64
-MAX_HIGH_BITS, MAX_LOW_BITS = 24, 8
+MAX_HIGH_BITS, MAX_LOW_BITS = 24, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,42 +28,12 @@ class TraceFilter:
 
     def last_sixteenth(self, trace_id: bytes) -> int | None:
         """The sixteenth (1 to 16) of the unit with the trace's last span, or a later one; None: it has none there."""
-        fingerprint = hash_of_id(trace_id) >> (_HASH_BITS - self.high_bits - self.low_bits)
-        high, low = fingerprint >> self.low_bits, fingerprint & (1 << self.low_bits) - 1
-        at = self._end_of_bucket(high - 1) + 1
-        entry = at - high
-        while 0 <= entry < self.n_entries and self.data[at >> 3] >> (at & 7) & 1:
-            value = self._value(entry)
-            if value >> self.place_bits == low:
-                place = value & (1 << self.place_bits) - 1
-                return place + 1 << MAX_PLACE_BITS - self.place_bits
-            at, entry = at + 1, entry + 1
-        return None
+        return self.last_sixteenth_of(hash_of_id(trace_id))
 
-    def _end_of_bucket(self, bucket: int) -> int:
-        """The place of the zero that ends a bucket; -1 before the first one."""
-        if bucket < 0:
-            return -1
-        low, high = 0, _n_bytes(self.n_entries + (1 << self.high_bits))
-        while low < high:  # the first byte up to which, it included, there are enough zeros
-            middle = (low + high) // 2
-            if self._n_zeros(middle + 1) > bucket:
-                high = middle
-            else:
-                low = middle + 1
-        left = bucket - self._n_zeros(low)
-        zeros = [bit for bit in range(8) if not self.data[low] >> bit & 1] if low < len(self.data) else []
-        return low * 8 + zeros[left] if left < len(zeros) else len(self.data) * 8  # as only what is no filter has it
-
-    def _n_zeros(self, n_bytes: int) -> int:
-        """In so many of the first bytes."""
-        return n_bytes * 8 - int.from_bytes(self.data[:n_bytes], "little").bit_count()
-
-    def _value(self, entry: int) -> int:
-        """Its lower bits, and below them its place."""
-        width = self.low_bits + self.place_bits
-        at = _n_bytes(self.n_entries + (1 << self.high_bits)) * 8 + entry * width
-        return int.from_bytes(self.data[at >> 3 : (at >> 3) + 3], "little") >> (at & 7) & (1 << width) - 1
+    def last_sixteenth_of(self, trace_hash: int) -> int | None:
+        bits = self.high_bits, self.low_bits, self.place_bits
+        place = _backend.find_in_filter(self.data, self.n_entries, *bits, trace_hash)
+        return place << MAX_PLACE_BITS - self.place_bits if place else None
 
 
 def make_filter(

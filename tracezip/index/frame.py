@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property, partial
 from itertools import accumulate
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgpack
 
 from tracezip import limits
 from tracezip.block import inflate, magicless_compressor
-from tracezip.errors import FormatError
+from tracezip.errors import FormatError, LimitError
+from tracezip.index.columns import pack_column, read_column
+from tracezip.index.failures import Failures, FailureTable, Kind, affordable, pack_failures
 from tracezip.index.filter import TraceFilter, filter_bytes
-from tracezip.index.units import Bounds, Pair, Summary, Unit
+from tracezip.index.units import Bounds, Pair, Summary, Unit, UnitPairs
 from tracezip.varint import pack_varints, read_varint
 
 # --- columns ----------------------------------------------------------------------------------------------------------
-
-_Column: TypeAlias = "array[int]"
-
-_CODES = {array(code).itemsize: code for code in "BHIQ"}
-
-
-def _pack_column(values: Sequence[int]) -> bytes:
-    """Numbers, all in the smallest of 1, 2, 4 and 8 bytes that holds the largest."""
-    largest = max(values, default=0)
-    column = array(next(code for width, code in _CODES.items() if largest < 1 << 8 * width), values)
-    return _little_endian(column).tobytes()
-
-
-def _read_column(facts: dict[str, Any], key: str, n: int) -> _Column:
-    data = facts.get(key)
-    width = len(data) // n if isinstance(data, bytes) and n else 0
-    if not isinstance(data, bytes) or len(data) != n * width or (n and width not in _CODES):
-        raise FormatError(f"the index has no {key} for each of {n}")
-    return _little_endian(array(_CODES.get(width, "B"), data))
-
-
-def _little_endian(column: _Column) -> _Column:
-    if sys.byteorder == "big":
-        column.byteswap()
-    return column
-
 
 _DURATIONS = [*range(4), *(min(4 + m << e, (1 << 64) - 1) for e in range(63) for m in range(4))]
 """By code: durations with three binary digits, as far as 64 bits go."""
@@ -53,11 +28,6 @@ _DURATIONS = [*range(4), *(min(4 + m << e, (1 << 64) - 1) for e in range(63) for
 def _duration_codes(durations: Sequence[int]) -> list[int]:
     """The codes of the least durations in the table that are not less."""
     return [bisect_left(_DURATIONS, duration) for duration in durations]
-
-
-def _durations(codes: _Column) -> list[int]:
-    last = len(_DURATIONS) - 1
-    return [_DURATIONS[min(code, last)] for code in codes]
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -74,14 +44,40 @@ class _Numbers(dict[Any, int]):
 def pack_index(units: Sequence[Unit], n_back: int) -> bytes:
     """The body of the index frame that stands right behind these units.
 
-    `n_back`: how many bytes before it the index frame before it in its stream begins; 0 if there is none.
+    `n_back`: how many bytes before it the index frame before it in its stream begins; 0 if there is none. Failed spans
+    are told of as many units as the index may have room for.
     """
+    most_bytes = sum(unit.n_spans for unit in units) * limits.INDEX_SPAN_BITS // 8
+    most_bytes = max(most_bytes, sum(unit.n_bytes for unit in units) // limits.INDEX_PART)
+    summaries = [unit.summary for unit in units if unit.summary is not None]
+    failures = [summary.failures for summary in summaries]
+    body = _body(units, n_back, failures, [])
+    if not any(failure is not None and failure.rows for failure in failures):
+        return body
+    kinds = {pair[:2] for summary in summaries for pair in summary.pairs}
+    told = affordable(failures, kinds, most_bytes - len(body))
+    while told and len(body := _body(units, n_back, failures, sorted(told))) > most_bytes:
+        told.pop()
+    return body if told else _body(units, n_back, failures, [])
+
+
+def _body(units: Sequence[Unit], n_back: int, failures: Sequence[Failures | None], told: Sequence[int]) -> bytes:
+    """`told`: of which units with a summary the failed spans are told."""
     summaries = [unit.summary for unit in units if unit.summary is not None]
     filters = [summary.trace_filter for summary in summaries]
-    facts = _unit_columns(units) | _pair_columns(summaries) | _filter_columns(filters)
+    kinds = _Numbers()
+    facts = _unit_columns(units) | _pair_columns(summaries, kinds) | _filter_columns(filters)
+    failed = pack_failures([each for i in told if (each := failures[i]) is not None], kinds) if told else {}
+    facts |= _kind_columns(kinds) | {"told": pack_column([i in told for i in range(len(summaries))])}
+    (packed, n_plain), (packed_failed, n_failed) = _packed(facts), _packed(failed) if failed else (b"", 0)
+    sizes = pack_varints(n_back, len(packed), n_plain, len(packed_failed), n_failed)
+    return b"".join([sizes, packed, packed_failed, *(each.data for each in filters)])
+
+
+def _packed(facts: dict[str, Any]) -> tuple[bytes, int]:
+    """And the size before compression."""
     plain: bytes = msgpack.packb(facts, use_bin_type=True)
-    packed = magicless_compressor(limits.DEFAULT_LEVEL).compress(plain)
-    return b"".join([pack_varints(n_back, len(packed), len(plain)), packed, *(each.data for each in filters)])
+    return magicless_compressor(limits.DEFAULT_LEVEL).compress(plain), len(plain)
 
 
 def _unit_columns(units: Sequence[Unit]) -> dict[str, Any]:
@@ -97,19 +93,16 @@ def _unit_columns(units: Sequence[Unit]) -> dict[str, Any]:
         "min_duration": [summary.min_duration for summary in summaries],
         "max_duration": [summary.max_duration for summary in summaries],
     }
-    return {"units": len(units), **{key: _pack_column(values) for key, values in columns.items()}}
+    return {"units": len(units), **{key: pack_column(values) for key, values in columns.items()}}
 
 
-def _pair_columns(summaries: Sequence[Summary]) -> dict[str, Any]:
-    texts, kinds = _Numbers({None: 0}), _Numbers()
+def _pair_columns(summaries: Sequence[Summary], kinds: _Numbers) -> dict[str, Any]:
     rows: list[tuple[int, Pair]] = []
     for summary in summaries:
         rows += sorted([(kinds[pair[:2]], pair) for pair in summary.pairs])
     numbers, pairs = zip(*rows, strict=True) if rows else ((), ())
     _, _, spans, errors, durations, error_durations = zip(*pairs, strict=True) if pairs else ((),) * 6
     columns: dict[str, Sequence[int]] = {
-        "services": [texts[service] for service, _ in kinds],
-        "names": [texts[name] for _, name in kinds],
         "n_pairs": [len(summary.pairs) for summary in summaries],
         "pairs": numbers,
         "spans": spans,
@@ -117,8 +110,15 @@ def _pair_columns(summaries: Sequence[Summary]) -> dict[str, Any]:
         "durations": _duration_codes(durations),
         "error_durations": _duration_codes(error_durations),
     }
+    return {key: pack_column(values) for key, values in columns.items()}
+
+
+def _kind_columns(kinds: _Numbers) -> dict[str, Any]:
+    texts = _Numbers({None: 0})
+    services, names = [texts[service] for service, _ in kinds], [texts[name] for _, name in kinds]
     strings = [text for text in texts if text is not None]
-    return {"strings": strings, "kinds": len(kinds), **{key: _pack_column(values) for key, values in columns.items()}}
+    columns = {"services": pack_column(services), "names": pack_column(names)}
+    return {"strings": strings, "kinds": len(kinds), **columns}
 
 
 def _filter_columns(filters: Sequence[TraceFilter]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _filter_columns(filters: Sequence[TraceFilter]) -> dict[str, Any]:
         "low_bits": [each.low_bits for each in filters],
         "place_bits": [each.place_bits for each in filters],
     }
-    return {key: _pack_column(values) for key, values in columns.items()}
+    return {key: pack_column(values) for key, values in columns.items()}
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -140,13 +140,17 @@ def read_index(body: memoryview, offset: int) -> tuple[list[Unit], int]:
     offset: where the frame begins. Raises FormatError, without the place, and LimitError.
     """
     n_back, at = read_varint(body, 0)
-    n_packed, at = read_varint(body, at)
-    n_plain, at = read_varint(body, at)
-    if n_packed > len(body) - at or n_plain > limits.MAX_INDEX_BYTES:
+    sizes = []
+    for _ in range(4):
+        size, at = read_varint(body, at)
+        sizes.append(size)
+    n_packed, n_plain, n_packed_failed, n_failed = sizes
+    if n_packed + n_packed_failed > len(body) - at or max(n_plain, n_failed) > limits.MAX_INDEX_BYTES:
         raise FormatError("the index says it is larger than it can be")
     facts = _facts(inflate("index", bytes(body[at : at + n_packed]), n_plain))
+    failed, filters = body[at + n_packed :][:n_packed_failed], body[at + n_packed + n_packed_failed :]
     try:
-        return _units(facts, body[at + n_packed :], offset), n_back
+        return _units(facts, (failed, n_failed), filters, offset), n_back
     except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise FormatError(f"the index contradicts itself: {error}") from None
 
@@ -168,15 +172,20 @@ def _count(facts: dict[str, Any], key: str) -> int:
     return value
 
 
-def _units(facts: dict[str, Any], filters: memoryview, end: int) -> list[Unit]:
+_Failed = tuple[memoryview, int]
+"""What an index frame says of failed spans, and its size before compression."""
+
+
+def _units(facts: dict[str, Any], failed: _Failed, filters: memoryview, end: int) -> list[Unit]:
     n_units = _count(facts, "units")
     sizes, blocks, spans, known = (
-        _read_column(facts, key, n_units).tolist() for key in ("n_bytes", "n_blocks", "n_spans", "known")
+        read_column(facts, key, n_units).tolist() for key in ("n_bytes", "n_blocks", "n_spans", "known")
     )
     offset = end - sum(sizes)
     if offset < 0:
         raise FormatError("the index tells of more than stands before it")
-    summaries = iter(_summaries(facts, filters, sum(map(bool, known))))
+    known_spans = [n for n, is_known in zip(spans, known, strict=True) if is_known]
+    summaries = iter(_summaries(facts, failed, filters, known_spans))
     units = []
     for n_bytes, n_blocks, n_spans, is_known in zip(sizes, blocks, spans, known, strict=True):
         if not 0 < n_blocks <= n_bytes:
@@ -186,14 +195,20 @@ def _units(facts: dict[str, Any], filters: memoryview, end: int) -> list[Unit]:
     return units
 
 
-def _summaries(facts: dict[str, Any], data: memoryview, n: int) -> list[Summary]:
+def _summaries(facts: dict[str, Any], failed: _Failed, data: memoryview, n_spans: Sequence[int]) -> list[Summary]:
+    n = len(n_spans)
     errors, *bounds = (
-        _read_column(facts, key, n).tolist()
+        read_column(facts, key, n).tolist()
         for key in ("n_errors", "min_start", "max_end", "min_duration", "max_duration")
     )
-    make_pairs = _PairTable(facts, n).makers()
+    pairs = _PairTable(facts, n)
+    failures = _FailedSpans(failed, pairs.kinds, read_column(facts, "told", n).tolist(), errors)
     filters = _filters(facts, data, n)
-    return [Summary(*parts) for parts in zip(errors, map(Bounds, *bounds), make_pairs, filters, strict=True)]
+    summaries = []
+    for i, (n_errors, *bound) in enumerate(zip(errors, *bounds, strict=True)):
+        make_failures = partial(failures.of_unit, i, n_spans[i])
+        summaries.append(Summary(n_errors, Bounds(*bound), pairs.of_unit(i), filters[i], make_failures))
+    return summaries
 
 
 class _PairTable:
@@ -204,36 +219,58 @@ class _PairTable:
         strings = facts.get("strings")
         if not isinstance(strings, list) or not all(isinstance(text, str) for text in strings):
             raise FormatError("the index has no strings")
-        self._texts: list[str | None] = [None, *strings]
-        self._kinds = [_read_column(facts, key, n_kinds) for key in ("services", "names")]
-        self._n_pairs: list[int] = _read_column(facts, "n_pairs", n_units).tolist()
-        n = sum(self._n_pairs)
+        services, names = (read_column(facts, key, n_kinds) for key in ("services", "names"))
+        n_pairs = read_column(facts, "n_pairs", n_units)
+        self._ends = list(accumulate(n_pairs, initial=0))
+        n = self._ends[-1]
         self._pairs, self._spans, self._errors, *codes = (
-            _read_column(facts, key, n) for key in ("pairs", "spans", "errors", "durations", "error_durations")
+            read_column(facts, key, n) for key in ("pairs", "spans", "errors", "durations", "error_durations")
         )
         self._codes = codes
-        if any(max(column, default=0) > len(strings) for column in self._kinds):
+        if max(max(services, default=0), max(names, default=0)) > len(strings):
             raise FormatError("the index names a string that it does not have")
         if n and max(self._pairs) >= n_kinds:
             raise FormatError("the index names a pair that it does not have")
+        texts: list[str | None] = [None, *strings]
+        self.kinds: list[Kind] = [(texts[i], texts[k]) for i, k in zip(services, names, strict=True)]
 
-    def makers(self) -> list[Callable[[], list[Pair]]]:
-        """For each unit what makes its pairs."""
-        ends = list(accumulate(self._n_pairs, initial=0))
-        return [self._maker(slice(*ends[i : i + 2])) for i in range(len(self._n_pairs))]
+    def of_unit(self, i: int) -> UnitPairs:
+        return UnitPairs(self.kinds, self._pairs, (self._ends[i], self._ends[i + 1]), self._pair)
 
-    def _maker(self, rows: slice) -> Callable[[], list[Pair]]:
-        return lambda: self._make(rows)
+    def _pair(self, i: int) -> Pair:
+        durations = (_DURATIONS[min(column[i], len(_DURATIONS) - 1)] for column in self._codes)
+        return Pair(*self.kinds[self._pairs[i]], self._spans[i], self._errors[i], *durations)
 
-    def _make(self, rows: slice) -> list[Pair]:
-        kinds, texts = self._pairs[rows], self._texts
-        services, names = ([texts[column[kind]] for kind in kinds] for column in self._kinds)
-        durations = (_durations(column[rows]) for column in self._codes)
-        return list(map(Pair, services, names, self._spans[rows], self._errors[rows], *durations))
+
+class _FailedSpans:
+    """The failed spans of all units of an index frame, read when they are asked for; no errors if they contradict."""
+
+    def __init__(self, failed: _Failed, kinds: Sequence[Kind], told: Sequence[int], n_errors: Sequence[int]) -> None:
+        self._failed, self._kinds = failed, kinds
+        self._place = list(accumulate(map(bool, told), initial=0))
+        self._n_failures = [n for n, is_told in zip(n_errors, told, strict=True) if is_told]
+
+    def of_unit(self, i: int, n_spans: int) -> Failures | None:
+        """None if they are not told."""
+        first, stop = self._place[i : i + 2]
+        if stop == first or self._table is None:
+            return None
+        try:
+            return self._table.of_unit(first, n_spans)
+        except FormatError:
+            return None
+
+    @cached_property
+    def _table(self) -> FailureTable | None:
+        data, n_plain = self._failed
+        try:
+            return FailureTable(_facts(inflate("index", bytes(data), n_plain)), self._kinds, self._n_failures)
+        except (FormatError, LimitError):
+            return None
 
 
 def _filters(facts: dict[str, Any], data: memoryview, n: int) -> list[TraceFilter]:
-    columns = (_read_column(facts, key, n).tolist() for key in ("traces", "high_bits", "low_bits", "place_bits"))
+    columns = (read_column(facts, key, n).tolist() for key in ("traces", "high_bits", "low_bits", "place_bits"))
     filters, at = [], 0
     for n_entries, high_bits, low_bits, place_bits in zip(*columns, strict=True):
         end = at + filter_bytes(n_entries, high_bits, low_bits, place_bits)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from tracezip import limits
 from tracezip._backend import BlockSummary
-from tracezip.index.filter import MAX_LOW_BITS, MAX_PLACE_BITS, TraceFilter, make_filter
+from tracezip.index.failures import Failures, failures_of
+from tracezip.index.filter import MAX_PLACE_BITS, TraceFilter, make_filter
 from tracezip.index.units import Bounds, Pair, Summary
 
 _PAIR_WORDS = 8
@@ -21,7 +22,9 @@ def summary_of(blocks: Blocks, n_spans: int, n_bytes: int) -> Summary:
     """Of a unit of so many spans that takes so many bytes."""
     tables = [(block[1], block[2]) for _, block in blocks]
     n_errors = sum(sum(array("I", table)[3::_PAIR_WORDS]) for _, table in tables)
-    return Summary(n_errors, _bounds(blocks), _pair_maker(tables, n_spans), _filter(blocks, n_spans, n_bytes))
+    failures = _failures(blocks) if n_errors else None
+    trace_filter = _filter(blocks, n_spans, n_bytes)
+    return Summary(n_errors, _bounds(blocks), _pair_maker(tables, n_spans), trace_filter, lambda: failures)
 
 
 def _bounds(blocks: Blocks) -> Bounds:
@@ -29,6 +32,17 @@ def _bounds(blocks: Blocks) -> Bounds:
         return Bounds(0, 0, 0, 0)
     starts, ends, shortest, longest = zip(*(bounds for _, (bounds, *_) in blocks), strict=True)
     return Bounds(min(starts), max(ends), min(shortest), max(longest))
+
+
+def _failures(blocks: Blocks) -> Failures | None:
+    told = []
+    for before, (_, strings, table, _, _, data) in blocks:
+        if data is None:
+            return None
+        if data:
+            texts = [_text(text) for text in strings]
+            told.append((before, [pair[:2] for pair in _pairs(table, texts)], data))
+    return failures_of(told)
 
 
 # --- services and names -----------------------------------------------------------------------------------------------
@@ -115,15 +129,15 @@ def _fewer(pairs: list[Pair], n_spans: int) -> list[Pair]:
 _ROW_BYTES = 4
 _OTHER_BITS = 3
 """What an entry takes besides its lower bits and its place."""
-_FAIR_LOW_BITS, _MIN_LOW_BITS = 5, 2
-"""Places get what the first leave; there are never fewer than the second."""
+_FAIR_LOW_BITS, _MIN_LOW_BITS, _MOST_LOW_BITS = 5, 2, 11
+"""Places get what the first leave; there are never fewer than the second, nor more than the third."""
 
 
 def _filter_bits(n_traces: int, n_spans: int, n_bytes: int) -> tuple[int, int]:
     """How many lower bits, and how many of places: 1.5 bits a span, or 1.5 % of the unit, are for the filter."""
     n_free = max(3 * n_spans // 2, 3 * n_bytes // 25) // max(n_traces, 1) - _OTHER_BITS
     place_bits = max(min(n_free - _FAIR_LOW_BITS, MAX_PLACE_BITS), 0)
-    return max(min(n_free - place_bits, MAX_LOW_BITS), _MIN_LOW_BITS), place_bits
+    return max(min(n_free - place_bits, _MOST_LOW_BITS), _MIN_LOW_BITS), place_bits
 
 
 def _filter(blocks: Blocks, n_spans: int, n_bytes: int) -> TraceFilter:

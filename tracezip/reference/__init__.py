@@ -13,7 +13,7 @@ from tracezip.errors import UsageError, damaged_section
 from tracezip.reference import look, weight
 from tracezip.reference.coder import CoderReader, CoderWriter, PlainReader, PlainWriter
 from tracezip.reference.define import Plan, PlannedGenerator, code_definitions
-from tracezip.reference.filter import make_filter
+from tracezip.reference.filter import find_in_filter, make_filter
 from tracezip.reference.format_limits import BUDGET_OF_BYTE
 from tracezip.reference.parse import Parser
 from tracezip.reference.plan import Planner
@@ -26,7 +26,7 @@ from tracezip.reference.tables import KINDS, Kind, Message, Record
 from tracezip.reference.write import Writer
 from tracezip.walk import count_spans, other_fields, run_end
 
-__all__ = ["NAME", "Decoder", "Encoder", "count_spans", "make_filter", "other_fields", "run_end"]
+__all__ = ["NAME", "Decoder", "Encoder", "count_spans", "find_in_filter", "make_filter", "other_fields", "run_end"]
 
 NAME = "reference"
 
@@ -145,7 +145,7 @@ class Encoder(look.RowReader):
         s.rows = [[] for _ in KINDS]
         return tuple((coders.get(name) or plains[name]).end() for name in _SECTIONS)
 
-    def summary(self) -> tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes] | None:
+    def summary(self) -> tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes, bytes | None] | None:
         return summarize(self._messages)
 
     @property
@@ -180,6 +180,8 @@ class Encoder(look.RowReader):
 class Decoder(look.RowReader):
     """The sections of blocks to messages; its dictionaries live until `reset`."""
 
+    skipped = 0
+
     def __init__(self, preset: Sequence[bytes]) -> None:
         self._preset = preset
         self.reset()
@@ -207,7 +209,15 @@ class Decoder(look.RowReader):
             goes_on = more
         return messages, len(parts), goes_on
 
-    def read(self, sections: Sequence[bytes], n_bytes: int, most_spans: int = sys.maxsize) -> None:
+    def read(
+        self,
+        sections: Sequence[bytes],
+        n_bytes: int,
+        most_spans: int = sys.maxsize,
+        skips: int = 0,
+        asked: Sequence[tuple[int, int, bytes | None]] = (),
+    ) -> None:
+        """It leaves nothing out."""
         self._check_alive()
         if self._is_partial:
             raise UsageError("this decoder has left a block unread; reset it")

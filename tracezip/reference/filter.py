@@ -29,3 +29,35 @@ def make_filter(
 
 def _packed(bits: int, n_bits: int) -> bytes:
     return bits.to_bytes((n_bits + 7) // 8, "little")
+
+
+def find_in_filter(
+    data: bytes | memoryview, n_entries: int, high_bits: int, low_bits: int, place_bits: int, trace_hash: int
+) -> int:
+    """As tracezip/_backend.py says."""
+    n_unary, width = n_entries + (1 << high_bits), low_bits + place_bits
+    n_bytes = (n_unary + 7) // 8
+    if len(data) != n_bytes + (n_entries * width + 7) // 8:
+        return 0
+    unary, values = (int.from_bytes(part, "little") for part in (data[:n_bytes], data[n_bytes:]))
+    fingerprint = trace_hash >> (_HASH_BITS - high_bits - low_bits)
+    high, low = fingerprint >> low_bits, fingerprint & (1 << low_bits) - 1
+    at = _behind_zeros(unary, n_unary, high)
+    while at < n_unary and at - high < n_entries and unary >> at & 1:
+        value = values >> (at - high) * width & (1 << width) - 1
+        if value >> place_bits == low:
+            return (value & (1 << place_bits) - 1) + 1
+        at += 1
+    return 0
+
+
+def _behind_zeros(bits: int, n_bits: int, n: int) -> int:
+    """The bit behind the first n zeros; n_bits if there are not so many."""
+    low, high = 0, n_bits
+    while low < high:  # of how many bits that many are zeros, at least
+        middle = (low + high) // 2
+        if middle - (bits & (1 << middle) - 1).bit_count() >= n:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -13,10 +13,11 @@ from tracezip.reference.contexts import MASK64
 from tracezip.reference.parse import NotCanonicalError, read_value, read_varint
 from tracezip.reference.tables import Atom, Kind, Message, Op, Record
 
-_TRACE_ID, _NAME, _START, _END, _STATUS = 0x0A, 0x2A, 0x39, 0x41, 0x7A
+_TRACE_ID, _SPAN_ID, _NAME, _START, _END, _STATUS = 0x0A, 0x12, 0x2A, 0x39, 0x41, 0x7A
 _CODE, _ERROR = 0x18, 2
 _RESOURCE_ATTRIBUTE, _ANY_STRING = 0x0A, 0x0A
 _SERVICE_KEY = b"service.name"
+_OF_FAILURES = (Op.TRACE_ID, Op.SPAN_ID, Op.START, Op.END)
 
 
 class _UnknownError(Exception):
@@ -24,8 +25,8 @@ class _UnknownError(Exception):
 
 
 class _Pair:
-    def __init__(self, service: int, name: int) -> None:
-        self.service, self.name = service, name
+    def __init__(self, number: int, service: int, name: int) -> None:
+        self.number, self.service, self.name = number, service, name
         self.n_spans = self.n_errors = self.max_duration = self.max_error_duration = 0
 
     def packed(self) -> bytes:
@@ -40,6 +41,9 @@ class _Summary:
         self.strings: dict[bytes, int] = {}
         self.pairs: dict[tuple[bytes, bytes], _Pair] = {}
         self.last_rows: dict[int, int] = {}
+        self.failures: list[bytes] = []
+        self.is_vague = False
+        """Some failures cannot be told."""
         self._row = 0
 
     def message(self, message: Message) -> None:
@@ -63,6 +67,7 @@ class _Summary:
         if _code(fields.get(_STATUS, b"")) == _ERROR:
             pair.n_errors += 1
             pair.max_error_duration = max(pair.max_error_duration, duration)
+            self._failure(span, pair)
         self.min_start, self.max_end = min(self.min_start, span.start), max(self.max_end, span.end)
         self.min_duration, self.max_duration = min(self.min_duration, duration), max(self.max_duration, duration)
         self.last_rows[_hash_of_trace(span, fields)] = self._row
@@ -70,11 +75,24 @@ class _Summary:
 
     def _pair(self, service: bytes, name: bytes) -> _Pair:
         if (service, name) not in self.pairs:
-            self.pairs[service, name] = _Pair(*(self.strings.setdefault(s, len(self.strings)) for s in (service, name)))
+            strings = (self.strings.setdefault(s, len(self.strings)) for s in (service, name))
+            self.pairs[service, name] = _Pair(len(self.pairs), *strings)
         return self.pairs[service, name]
 
+    def _failure(self, span: Record, pair: _Pair) -> None:
+        schema = span.schema
+        in_columns = all(schema.has[op] for op in _OF_FAILURES)
+        has_other = any(cls.op == Op.FIELD and cls.tag == _SPAN_ID for cls in schema.classes)
+        if not in_columns or has_other or span.end < span.start:
+            self.is_vague = True
+        else:
+            numbers = (*span.trace_id, span.span_id, span.end - span.start)
+            self.failures.append(struct.pack("=4Q2I", *numbers, self._row, pair.number))
 
-def summarize(messages: list[Message]) -> tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes] | None:
+
+def summarize(
+    messages: list[Message],
+) -> tuple[tuple[int, int, int, int], list[bytes], bytes, bytes, bytes, bytes | None] | None:
     """As `BlockEncoder.summary`."""
     s = _Summary()
     try:
@@ -88,6 +106,7 @@ def summarize(messages: list[Message]) -> tuple[tuple[int, int, int, int], list[
         b"".join(pair.packed() for pair in s.pairs.values()),
         array.array("Q", s.last_rows).tobytes(),
         array.array("I", s.last_rows.values()).tobytes(),
+        None if s.is_vague else b"".join(s.failures),
     )
 
 

@@ -15,7 +15,7 @@ from tracezip.index import Unit, read_units
 from tracezip.index.file import SeekableFile
 from tracezip.recover import Damage, resync
 from tracezip.scan.chunks import Chunk, Joiner, RowChunk, all_in_rows
-from tracezip.scan.rows import Rows
+from tracezip.scan.rows import EVERYTHING, Rows, Wanted
 
 if TYPE_CHECKING:
     from tracezip.dictionary import Dictionary
@@ -54,6 +54,7 @@ class Archive:
         self._damages = damages
         self._dictionary = dictionary
         self._decoder = _taken_decoder()
+        self._wanted = EVERYTHING
         self._like: _backend.BlockDecoder | None = None
         self._unzstd = UnzstdStage()
 
@@ -62,7 +63,7 @@ class Archive:
         """In the order of the file."""
         position = self._file.tell()
         try:
-            return read_units(self._file)
+            return read_units(self._pieces)
         finally:
             self._file.seek(position)
 
@@ -74,22 +75,26 @@ class Archive:
     def again(self) -> Archive:
         """The same archive, for a second query while the first one goes on."""
         other = Archive(self._file, self._damages, self._dictionary)
-        other.units = self.units
+        other.units, other._pieces = self.units, self._pieces
         return other
 
-    def chunks(self, n_wanted: Callable[[Unit], int]) -> Iterator[Chunk]:
-        """The chunks of the units of which spans are wanted: so many of the first ones, `ALL`, or 0 for none.
+    def chunks(self, answer: Callable[[Unit], int | Chunk], wanted_of_blocks: Wanted = EVERYTHING) -> Iterator[Chunk]:
+        """The chunks of the units of which spans are wanted: so many of the first ones, `ALL`, or 0 for none; or a
+        chunk that need not be read.
 
         They come in the order of the file. A chunk is good until the next one is asked for. A message that goes on in
-        other units is always whole.
+        other units is always whole. More than is wanted of blocks can be had, but then they are decoded again.
         """
-        wanted, likes = [n_wanted(unit) for unit in self.units], self._likes
+        self._wanted = wanted_of_blocks
+        wanted, likes = [answer(unit) for unit in self.units], self._likes
         joiner = None if self._is_known else Joiner()
         if joiner is not None:
             wanted = self._whole_messages(wanted)
         last = -1
         for i, n in enumerate(wanted):
-            if n:
+            if not isinstance(n, int):
+                yield n
+            elif n:
                 if joiner is not None and last != i - 1:
                     joiner.lose()
                 last = i
@@ -143,7 +148,7 @@ class Archive:
         """Whether the index knows all units: then all their spans are in rows, and no message needs to be joined."""
         return all(unit.summary is not None for unit in self.units)
 
-    def _whole_messages(self, wanted: list[int]) -> list[int]:
+    def _whole_messages(self, wanted: list[int | Chunk]) -> list[int | Chunk]:
         """If a message goes on from one unit to the next, they are wanted together."""
         for order in (range(1, len(wanted)), range(len(wanted) - 1, 0, -1)):
             for i in order:
@@ -177,7 +182,9 @@ class Archive:
                 frame = self._frame(at)
                 if frame.kind == BLOCK:
                     block = _block_of(frame)
-                    rows = self._read(frame, block, chain, n_wanted, joins=joiner is not None)
+                    is_alone = joiner is None and unit.n_blocks == 1 and self._damages is None
+                    of_block = self._wanted if is_alone else EVERYTHING
+                    rows = self._read(frame, block, chain, n_wanted, of_block, joins=joiner is not None)
                     chain = block.header.chain + 1
                     n_wanted -= rows.n_spans
                     if joiner is None:
@@ -192,7 +199,9 @@ class Archive:
             else:
                 at += frame.n_bytes
 
-    def _read(self, frame: Frame, block: Block, chain: int | None, most_spans: int, *, joins: bool) -> Rows:
+    def _read(
+        self, frame: Frame, block: Block, chain: int | None, most_spans: int, wanted: Wanted, *, joins: bool
+    ) -> Rows:
         """The rows of a block, up to so many spans."""
         header = block.header
         try:
@@ -200,19 +209,31 @@ class Archive:
                 raise FormatError("the block does not follow the one before it: a part of the data is missing")
             if not header.chain:
                 self._decoder.reset(self._like)
-            rows = self._read_rows(block, ALL if header.chain else most_spans, joins=joins)
+            rows = self._read_rows(frame, block, ALL if header.chain else most_spans, wanted, joins=joins)
             if rows.n_spans != header.n_spans and rows.n_spans < most_spans:
                 raise FormatError(f"the block has {rows.n_spans} spans and not the {header.n_spans} that it says")
         except TracezipError as error:
             raise _placed(error, frame) from None
         return rows
 
-    def _read_rows(self, block: Block, most_spans: int, *, joins: bool) -> Rows:
+    def _read_rows(self, frame: Frame, block: Block, most_spans: int, wanted: Wanted, *, joins: bool) -> Rows:
         """All rows, if messages of the block have to be joined: they are not to be had of a part of it."""
         sections, n_bytes = self._unzstd.sections(block), block.header.n_bytes
-        self._decoder.read(sections, n_bytes, most_spans)
-        rows = Rows(self._decoder)
-        if not joins and not all_in_rows(self._decoder):
+
+        def need(what: int) -> None:
+            """What was skipped is needed after all; of the blocks to come it will be too."""
+            if self._decoder.skipped & what:
+                self._wanted = self._wanted._replace(skips=self._wanted.skips & ~what)
+                left = self._decoder.skipped & ~what
+                self._decoder.reset(self._like)
+                try:
+                    self._decoder.read(sections, n_bytes, most_spans, left)
+                except TracezipError as error:
+                    raise _placed(error, frame) from None
+
+        self._decoder.read(sections, n_bytes, most_spans, *wanted)
+        rows = Rows(self._decoder, need)
+        if not joins and not all_in_rows(self._decoder, need):
             raise FormatError("the block has what its index does not know of: the data is damaged, or made to deceive")
         if not joins or rows.n_spans < most_spans or not (any(self._decoder.outline()[1]) or block.header.continued):
             return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -108,16 +108,18 @@ def matches(selector: Selector, part: SpanBytes) -> bool:
         return not selector.expression.fields
 
 
-def all_in_rows(decoder: _backend.BlockDecoder) -> bool:
+def all_in_rows(decoder: _backend.BlockDecoder, need: Callable[[int], None]) -> bool:
     """Whether the rows of the block that was read are all its spans, each with all that it stands in.
 
-    Parts of messages that were cut repeat that, or nothing of it if it is too large. FORMAT.md, "Parts".
+    Parts of messages that were cut repeat that, or nothing of it if it is too large. FORMAT.md, "Parts". `need` as for
+    Rows.
     """
     n_resources, flags = decoder.outline()
     is_cut = np.frombuffer(flags, np.uint8) & _NOT_ALL_ROWS != 0
     if not is_cut.any():
         return True
     counts = np.frombuffer(n_resources, np.uint32)
+    need(_backend.SKIP_TIMES | _backend.SKIP_VALUES)
     first = (np.cumsum(counts, dtype=np.uint32) - counts)[is_cut]
     return bool(counts[is_cut].all()) and all(decoder.records(RESOURCE_SPANS, first.data))
 

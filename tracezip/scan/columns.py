@@ -12,14 +12,24 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tracezip._backend import FIELD_MANY
-from tracezip.convert.spans import Event, Link, Span
+from tracezip._backend import FIELD_MANY, SKIP_TIMES, SKIP_VALUES
+from tracezip.convert.spans import STATUS_ERROR, Event, Link, Span
 from tracezip.errors import InputError
-from tracezip.expression import Field
+from tracezip.expression import Expression, Field
 from tracezip.scan.chunks import Chunk, RowChunk
+from tracezip.scan.failed import FailedSpans
 from tracezip.scan.messages import SpanBytes
-from tracezip.scan.rows import RowNumbers, Rows, plain_span
-from tracezip.scan.select import ID_WORDS, Source, attribute_source, is_odd, number_column, of_intrinsic, span_source
+from tracezip.scan.rows import EVERYTHING, RowNumbers, Rows, Wanted, plain_span
+from tracezip.scan.select import (
+    ID_WORDS,
+    Source,
+    attribute_source,
+    is_odd,
+    number_column,
+    of_intrinsic,
+    sources_of,
+    span_source,
+)
 
 Values = NDArray[Any]
 
@@ -145,11 +155,33 @@ def checked_names(columns: Iterable[str] | None) -> list[str]:
     return names
 
 
+_TIMES = frozenset({"start", "end", "duration"})
+
+
+def wanted_of(where: Expression, names: Iterable[str]) -> Wanted:
+    """What matters of a block for an expression and these columns."""
+    columns = [COLUMNS[name] for name in names]
+    if not all(map(_is_in_rows, columns)):
+        return EVERYTHING
+    fields = where.fields.union(column.field for column in columns if column.field is not None)
+    has_times = any(not field.scope and field.key in _TIMES for field in fields)
+    sources = [column.source for column in columns if column.source is not None]
+    sources += [source for field in fields for source in sources_of(field)]
+    asked = {source[:3] for source in sources}
+    return Wanted(SKIP_VALUES if has_times else SKIP_VALUES | SKIP_TIMES, tuple(asked))
+
+
 # --- batches ----------------------------------------------------------------------------------------------------------
+
+
+COLUMNS_OF_FAILED = frozenset({"duration", "trace_id", "span_id", "service_name", "span_name", "status_code"})
+"""Those of which the index has what failed spans say."""
 
 
 def batch_of(chunk: Chunk, rows: RowNumbers, names: Sequence[str]) -> Batch:
     """These spans of a chunk, as these columns."""
+    if isinstance(chunk, FailedSpans):
+        return Batch({name: _column_of_failed(chunk, name)[rows] for name in names}, len(rows))
     fast = [name for name in names if isinstance(chunk, RowChunk) and _is_in_rows(COLUMNS[name])]
     columns, odd = {}, np.zeros(len(rows), bool)
     if isinstance(chunk, RowChunk):
@@ -164,6 +196,14 @@ def batch_of(chunk: Chunk, rows: RowNumbers, names: Sequence[str]) -> Batch:
             columns[name] = _writable(columns[name])
             columns[name][odd] = values
     return Batch({name: columns[name] for name in names}, len(rows))
+
+
+def _column_of_failed(spans: FailedSpans, name: str) -> Values:
+    if name in ("service_name", "span_name"):
+        return spans.services() if name == "service_name" else spans.names()
+    if name in ID_WORDS:
+        return _ids(spans.words[name])
+    return np.full(len(spans), STATUS_ERROR) if name == "status_code" else _whole_numbers(spans.durations)
 
 
 def _writable(values: Values) -> Values:

@@ -7,14 +7,17 @@ it can fail to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from tracezip.convert.spans import STATUS_ERROR
 from tracezip.expression import RESOURCE, And, Comparison, Expression, Field, Not, Or
 from tracezip.index import Pair, Summary
+from tracezip.index.failures import Kind
 
-_SERVICE_NAME = Field(RESOURCE, "service.name")
+SERVICE_NAME = Field(RESOURCE, "service.name")
+_OF_KINDS = frozenset({SERVICE_NAME, Field("", "service"), Field("", "name")})
 _ID_DIGITS = 32
 _LEAST, _MOST = -(1 << 64), 1 << 64
 
@@ -24,7 +27,8 @@ _UNKNOWN = True, True
 
 
 class _Group(NamedTuple):
-    unit: Summary
+    unit: Summary | None
+    """None: any, of which nothing is known."""
     service: str | None
     """None: not known."""
     name: str | None
@@ -37,13 +41,53 @@ class Pruner:
 
     def __init__(self, where: Expression) -> None:
         self._where = where
-        self._known: dict[tuple[int, str], Possible] = {}
+        self._known: dict[tuple[object, ...], Possible] = {}
+        self._kinds: tuple[Sequence[Kind], Sequence[int]] = ((), ())
+        """Those of the units looked at last, and for each whether a span of it may be asked for."""
 
     def may_match(self, unit: Summary) -> bool:
         """False only if no span of the unit is asked for."""
-        if not self._possible(self._where, _Group(unit, None, None, None, unit.max_duration))[0]:
-            return False
-        return any(self._possible(self._where, group)[0] for pair in unit.pairs for group in _groups(unit, pair))
+        return any(self.who_may_match(unit))
+
+    def who_may_match(self, unit: Summary) -> tuple[bool, bool]:
+        """Whether a failed span of the unit may be asked for, and whether another one may."""
+        pairs = self._pairs(unit)
+        if not pairs or not self._possible(self._where, _Group(unit, None, None, None, unit.max_duration))[0]:
+            return False, False
+        return any(map(partial(self._failed_may_match, unit), pairs)), any(
+            map(partial(self._others_may_match, unit), pairs)
+        )
+
+    def verdict(self, c: Comparison, unit: Summary) -> bool | None:
+        """What a comparison says of all failed spans of a unit, if that is the same."""
+        can_hold, can_fail = self._comparison(c, _Group(unit, None, None, True, unit.max_duration))
+        return None if can_hold == can_fail else can_hold
+
+    def _pairs(self, unit: Summary) -> list[Pair]:
+        """Those whose service and name may be asked for."""
+        pairs = unit.unit_pairs
+        if pairs is None or not _OF_KINDS & self._where.fields:
+            return unit.pairs
+        if self._kinds[0] is not pairs.kinds:
+            self._kinds = pairs.kinds, self._wanted_kinds(pairs.kinds)
+        return pairs.among(self._kinds[1])
+
+    def _wanted_kinds(self, kinds: Sequence[Kind]) -> list[bool]:
+        """Services first: most are not asked for, with none of their names."""
+
+        def may_hold(service: str | None, name: str | None) -> bool:
+            return self._possible(self._where, _Group(None, service, name, None, _MOST))[0]
+
+        services = {service: may_hold(service, None) for service in {service for service, _ in kinds}}
+        return [services[service] and may_hold(service, name) for service, name in kinds]
+
+    def _failed_may_match(self, unit: Summary, pair: Pair) -> bool:
+        group = _Group(unit, pair.service, pair.name, True, pair.max_error_duration)
+        return pair.n_errors > 0 and self._possible(self._where, group)[0]
+
+    def _others_may_match(self, unit: Summary, pair: Pair) -> bool:
+        group = _Group(unit, pair.service, pair.name, False, pair.max_duration)
+        return pair.n_spans > pair.n_errors and self._possible(self._where, group)[0]
 
     def _possible(self, e: Expression, group: _Group) -> Possible:
         if isinstance(e, Comparison):
@@ -66,10 +110,10 @@ class Pruner:
 
     def _comparison(self, c: Comparison, group: _Group) -> Possible:
         if c.field.scope:
-            return self._text(c, group.service or None) if c.field == _SERVICE_NAME else _UNKNOWN
+            return self._text(c, group.service or None) if c.field == SERVICE_NAME else _UNKNOWN
         of_field = _OF_FIELD.get(c.field.key)
         if of_field is not None:
-            return of_field(c, group)
+            return _UNKNOWN if group.unit is None else of_field(self, c, group, group.unit)
         if c.field.key == "service":
             return self._text(c, group.service)
         return self._text(c, group.name) if c.field.key == "name" else _UNKNOWN
@@ -83,57 +127,46 @@ class Pruner:
             self._known[key] = holds, not holds
         return self._known[key]
 
+    # --- numbers
 
-def _groups(unit: Summary, pair: Pair) -> Iterator[_Group]:
-    if pair.n_errors:
-        yield _Group(unit, pair.service, pair.name, True, pair.max_error_duration)
-    if pair.n_spans > pair.n_errors:
-        yield _Group(unit, pair.service, pair.name, False, pair.max_duration)
+    def _between(self, c: Comparison, least: int, most: int) -> Possible:
+        """Of a whole number. What a comparison says changes only at the values that it names."""
+        key = id(c), least, most
+        if key not in self._known:
+            named = c.value if isinstance(c.value, tuple) else (c.value,)
+            near = [int(value) + i for value in named if isinstance(value, int) for i in (-1, 0, 1)]
+            holds = {c.test(number) for number in (least, most, *near) if least <= number <= most}
+            self._known[key] = True in holds, False in holds
+        return self._known[key]
 
+    def status(self, c: Comparison, group: _Group, unit: Summary) -> Possible:
+        if group.is_failed:
+            return self._between(c, STATUS_ERROR, STATUS_ERROR)
+        if group.is_failed is None and unit.n_errors:
+            return _UNKNOWN
+        below, above = self._between(c, _LEAST, STATUS_ERROR - 1), self._between(c, STATUS_ERROR + 1, _MOST)
+        return below[0] or above[0], below[1] or above[1]
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
+    def duration(self, c: Comparison, group: _Group, unit: Summary) -> Possible:
+        """One of 0 stands for all that end before they start."""
+        least = unit.min_duration or _LEAST
+        return self._between(c, least, max(group.max_duration, least))
 
+    def start(self, c: Comparison, _: _Group, unit: Summary) -> Possible:
+        """If a duration is 0, some span may end before it starts, which may be behind all ends."""
+        most = unit.max_end if unit.min_duration else _MOST
+        return self._between(c, unit.min_start, max(most, unit.min_start))
 
-def _between(c: Comparison, least: int, most: int) -> Possible:
-    """Of a whole number. What a comparison says changes only at the values that it names."""
-    named = c.value if isinstance(c.value, tuple) else (c.value,)
-    near = [int(value) + i for value in named if isinstance(value, int) for i in (-1, 0, 1)]
-    holds = {c.test(number) for number in (least, most, *near) if least <= number <= most}
-    return True in holds, False in holds
+    def end(self, c: Comparison, _: _Group, unit: Summary) -> Possible:
+        least = unit.min_start if unit.min_duration else 0
+        return self._between(c, least, max(unit.max_end, least))
 
-
-def _status(c: Comparison, group: _Group) -> Possible:
-    if group.is_failed:
-        return _between(c, STATUS_ERROR, STATUS_ERROR)
-    below, above = _between(c, _LEAST, STATUS_ERROR - 1), _between(c, STATUS_ERROR + 1, _MOST)
-    if group.is_failed is None and group.unit.n_errors:
-        return _UNKNOWN
-    return below[0] or above[0], below[1] or above[1]
-
-
-def _duration(c: Comparison, group: _Group) -> Possible:
-    """One of 0 stands for all that end before they start."""
-    least = group.unit.min_duration or _LEAST
-    return _between(c, least, max(group.max_duration, least))
-
-
-def _start(c: Comparison, group: _Group) -> Possible:
-    """If a duration is 0, some span may end before it starts, which may be behind all ends."""
-    most = group.unit.max_end if group.unit.min_duration else _MOST
-    return _between(c, group.unit.min_start, max(most, group.unit.min_start))
-
-
-def _end(c: Comparison, group: _Group) -> Possible:
-    least = group.unit.min_start if group.unit.min_duration else 0
-    return _between(c, least, max(group.unit.max_end, least))
-
-
-def _trace_id(c: Comparison, group: _Group) -> Possible:
-    whole = c.op in ("=", "in") or (c.op == "^=" and len(str(c.value)) == _ID_DIGITS)
-    if not whole or c.value is None:
-        return _UNKNOWN
-    ids = c.value if isinstance(c.value, tuple) else (c.value,)
-    return any(_may_have(group.unit, str(trace_id)) for trace_id in ids), True
+    def trace_id(self, c: Comparison, _: _Group, unit: Summary) -> Possible:
+        whole = c.op in ("=", "in") or (c.op == "^=" and len(str(c.value)) == _ID_DIGITS)
+        if not whole or c.value is None:
+            return _UNKNOWN
+        ids = c.value if isinstance(c.value, tuple) else (c.value,)
+        return any(_may_have(unit, str(trace_id)) for trace_id in ids), True
 
 
 def _may_have(unit: Summary, trace_id: str) -> bool:
@@ -143,10 +176,10 @@ def _may_have(unit: Summary, trace_id: str) -> bool:
         return False  # no id is written so
 
 
-_OF_FIELD: dict[str, Callable[[Comparison, _Group], Possible]] = {
-    "status": _status,
-    "duration": _duration,
-    "start": _start,
-    "end": _end,
-    "trace_id": _trace_id,
+_OF_FIELD: dict[str, Callable[[Pruner, Comparison, _Group, Summary], Possible]] = {
+    "status": Pruner.status,
+    "duration": Pruner.duration,
+    "start": Pruner.start,
+    "end": Pruner.end,
+    "trace_id": Pruner.trace_id,
 }

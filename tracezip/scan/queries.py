@@ -9,8 +9,10 @@ from tracezip.convert.spans import Span
 from tracezip.errors import InputError
 from tracezip.expression import Comparison, Expression, Field
 from tracezip.index import Unit
+from tracezip.mix import hash_of_id
 from tracezip.scan.archive import ALL, Archive
-from tracezip.scan.columns import Batch, batch_of, checked_names
+from tracezip.scan.columns import COLUMNS_OF_FAILED, Batch, batch_of, checked_names, wanted_of
+from tracezip.scan.failed import FailedSpans, failed_spans
 from tracezip.scan.messages import MessageBuilder
 from tracezip.scan.prune import Pruner
 from tracezip.scan.rows import plain_span
@@ -29,7 +31,8 @@ def trace(archive: Archive, trace_id: bytes | str) -> bytes | None:
         return None
     builder, is_there = MessageBuilder(), False
     selector = Selector(Comparison(_TRACE_ID, "=", wanted.hex()))
-    for chunk in archive.chunks(lambda unit: _n_spans_of(unit, wanted)):
+    trace_hash = hash_of_id(wanted)
+    for chunk in archive.chunks(lambda unit: _n_spans_of(unit, trace_hash)):
         for part in chunk.span_bytes(chunk.select(selector)):
             builder.add(part)
             is_there = True
@@ -45,11 +48,11 @@ def _id_of(trace_id: bytes | str) -> bytes:
         raise InputError(f"a trace id is bytes, or hexadecimal text: {trace_id!r}", code="argument") from None
 
 
-def _n_spans_of(unit: Unit, trace_id: bytes) -> int:
-    """How many spans of a unit must be read to find all of a trace."""
+def _n_spans_of(unit: Unit, trace_hash: int) -> int:
+    """How many spans of a unit must be read to find all of the traces whose ids have this hash."""
     if unit.summary is None:
         return ALL
-    last = unit.summary.last_sixteenth(trace_id)
+    last = unit.summary.trace_filter.last_sixteenth_of(trace_hash)
     return 0 if last is None else ALL if last == 16 else -(-unit.n_spans * last // 16)
 
 
@@ -94,8 +97,12 @@ def scan(
 
     With a `stretch` of offsets, only of the units that begin there.
     """
-    names, selector, n_wanted = checked_names(columns), Selector(where), units_for(where)
-    for chunk in archive.chunks(lambda unit: 0 if stretch and unit.offset not in stretch else n_wanted(unit)):
+    names, selector = checked_names(columns), Selector(where)
+    answer: Callable[[Unit], int | FailedSpans] = (
+        _answers(where) if COLUMNS_OF_FAILED.issuperset(names) else units_for(where)
+    )
+    wanted = wanted_of(where, names)
+    for chunk in archive.chunks(lambda unit: 0 if stretch and unit.offset not in stretch else answer(unit), wanted):
         rows = chunk.select(selector)
         if len(rows):
             yield batch_of(chunk, rows, names)
@@ -114,7 +121,7 @@ def traces(archive: Archive, where: Expression) -> Iterator[bytes]:
 def _matching(archive: Archive, where: Expression, seen: set[bytes]) -> Iterator[tuple[bool, list[bytes]]]:
     """The ids of traces with a span for which it holds that are not in `seen`, and then are; and whether it is over."""
     selector = Selector(where)
-    for chunk in archive.chunks(units_for(where)):
+    for chunk in archive.chunks(_answers(where), wanted_of(where, ["trace_id"])):
         found = dict.fromkeys(chunk.trace_ids(chunk.select(selector)))
         new = [trace_id for trace_id in found if any(trace_id) and trace_id not in seen]
         seen.update(new)
@@ -125,7 +132,8 @@ def _matching(archive: Archive, where: Expression, seen: set[bytes]) -> Iterator
 def _whole_traces(archive: Archive, ids: list[bytes]) -> Iterator[bytes]:
     builders = {trace_id: MessageBuilder() for trace_id in ids}
     selector = Selector(Comparison(_TRACE_ID, "in", tuple(trace_id.hex() for trace_id in ids)))
-    for chunk in archive.chunks(lambda unit: max(_n_spans_of(unit, trace_id) for trace_id in ids)):
+    hashes = list(map(hash_of_id, ids))
+    for chunk in archive.chunks(lambda unit: max(_n_spans_of(unit, trace_hash) for trace_hash in hashes)):
         rows = chunk.select(selector)
         for trace_id, part in zip(chunk.trace_ids(rows), chunk.span_bytes(rows), strict=True):
             builders[trace_id].add(part)
@@ -135,5 +143,26 @@ def _whole_traces(archive: Archive, ids: list[bytes]) -> Iterator[bytes]:
 
 def units_for(where: Expression) -> Callable[[Unit], int]:
     """How many spans of a unit must be read for an expression."""
+    answer = _answers(where)
+
+    def n_wanted(unit: Unit) -> int:
+        found = answer(unit)
+        return found if isinstance(found, int) else found.n_read
+
+    return n_wanted
+
+
+def _answers(where: Expression) -> Callable[[Unit], int | FailedSpans]:
+    """How many spans of a unit must be read for an expression; or the spans, where the index tells them all."""
     pruner = Pruner(where)
-    return lambda unit: ALL if unit.summary is None or pruner.may_match(unit.summary) else 0
+
+    def answer(unit: Unit) -> int | FailedSpans:
+        if unit.summary is None:
+            return ALL
+        failed, others = pruner.who_may_match(unit.summary)
+        found = failed_spans(where, unit.summary, pruner) if failed and not others else None
+        if found is None:
+            return ALL if failed or others else 0
+        return found if len(found) else 0
+
+    return answer

@@ -49,6 +49,21 @@ class Source(NamedTuple):
     """The value of spans without it."""
 
 
+def mask_of(e: Expression, n_rows: int, comparison: Callable[[Comparison], Mask]) -> Mask:
+    """For which of so many rows it holds, if that is known of each comparison in it."""
+    if isinstance(e, Comparison):
+        return comparison(e)
+    if isinstance(e, Not):
+        return ~mask_of(e.term, n_rows, comparison)
+    if not isinstance(e, And | Or):
+        raise TypeError(f"{type(e).__name__} is no kind of expression")
+    joined = np.full(n_rows, isinstance(e, And))
+    for term in e.terms:
+        mask = mask_of(term, n_rows, comparison)
+        joined = joined & mask if isinstance(e, And) else joined | mask
+    return joined
+
+
 class Selector:
     """An expression, for any number of blocks. It remembers what it has decided of encoded fields."""
 
@@ -68,30 +83,17 @@ class Selector:
         self._odd = np.zeros(rows.n_spans, bool)
         for field in self.expression.fields:
             self._odd |= is_odd(rows, field)
-        mask = self._mask(self.expression, rows)
+        mask = mask_of(self.expression, rows.n_spans, lambda c: self._comparison(c, rows))
         return mask & ~self._odd, self._odd
-
-    def _mask(self, e: Expression, rows: Rows) -> Mask:
-        if isinstance(e, Comparison):
-            return self._comparison(e, rows)
-        if isinstance(e, Not):
-            return ~self._mask(e.term, rows)
-        if not isinstance(e, And | Or):
-            raise TypeError(f"{type(e).__name__} is no kind of expression")
-        joined = np.full(rows.n_spans, isinstance(e, And))
-        for term in e.terms:
-            mask = self._mask(term, rows)
-            joined = joined & mask if isinstance(e, And) else joined | mask
-        return joined
 
     def _comparison(self, c: Comparison, rows: Rows) -> Mask:
         key = c.field.key
         if c.field.scope:
             return self._attribute(c, rows, key.encode("utf-8", "surrogatepass"))
         if key in ID_WORDS:
-            return _compare_id(c, [rows.column(name) for name in ID_WORDS[key]])
+            return compare_id(c, [rows.column(name) for name in ID_WORDS[key]])
         if key in _COLUMN_TAGS:
-            return _compare_number(c, number_column(rows, key))
+            return compare_number(c, number_column(rows, key))
         return np.asarray(self._verdicts(c, rows, _SOURCES[key]) == _TRUE)
 
     def _attribute(self, c: Comparison, rows: Rows, key: bytes) -> Mask:
@@ -203,6 +205,18 @@ def of_intrinsic(key: str) -> Source:
     return _SOURCES[key]
 
 
+def sources_of(field: Field) -> list[Source]:
+    """Where its value may be found, if not in columns."""
+    if not field.scope:
+        return [_SOURCES[field.key]] if field.key in _SOURCES else []
+    key = field.key.encode("utf-8", "surrogatepass")
+    return [
+        attribute_source(key, place)
+        for place, other in ((r.SPAN, RESOURCE), (r.RESOURCE, SPAN))
+        if field.scope != other
+    ]
+
+
 _SOURCES = {
     "name": span_source(0x2A, "name", ""),
     "kind": span_source(0x30, "kind", 0),
@@ -215,14 +229,14 @@ _SOURCES = {
 # --- columns ----------------------------------------------------------------------------------------------------------
 
 
-def _compare_number(c: Comparison, column: NDArray[Any]) -> Mask:
+def compare_number(c: Comparison, column: NDArray[Any]) -> Mask:
     if isinstance(c.value, tuple):
         holds: Mask = np.logical_or.reduce([np.asarray(column == value, bool) for value in c.value])
         return holds
     return np.asarray(ORDERS[c.op](column, c.value), bool)
 
 
-def _compare_id(c: Comparison, words: list[NDArray[Any]]) -> Mask:
+def compare_id(c: Comparison, words: list[NDArray[Any]]) -> Mask:
     """Ids are words of 64 bits, most significant first; one of zeros is none."""
     is_there: Mask = np.logical_or.reduce([word != 0 for word in words])
     if c.value is None:
