@@ -123,7 +123,7 @@ TZ_INLINE u32 code_bit(Coder *c, Cell *b, u32 one) {
 TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
     Nibble *m = (Nibble *)cells;
     u32 start = nibble_start(m, v);
-    coder_note(c, start, PROBABILITY_BITS, nibble_start(m, v + 1) - start);
+    coder_note(c, start, PROBABILITY_BITS, nibble_frequency(m, v, start));
     nibble_adapt(m, v);
     return v;
 }
@@ -177,7 +177,7 @@ TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
     u32 slot = c->x & (PROBABILITY_ONE - 1);
     v = nibble_find(m, slot);
     u32 start = nibble_start(m, v);
-    coder_set(c, (nibble_start(m, v + 1) - start) * (c->x >> PROBABILITY_BITS) + slot - start);
+    coder_set(c, nibble_frequency(m, v, start) * (c->x >> PROBABILITY_BITS) + slot - start);
     nibble_adapt(m, v);
     return v;
 }

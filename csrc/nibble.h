@@ -20,18 +20,25 @@ typedef struct {
 
 enum { NIBBLE_LIMIT = 62, NIBBLE_FLOOR = 4 };
 
-/* Where value v of a nibble begins when nothing but one value is ever seen: row `seen`, and how far one value moves it
- * there, in units of 2^-16. */
-static u16 nibble_goal[16][16], nibble_rate[NIBBLE_LIMIT + 1];
+/* Where value v of a nibble begins when nothing but one value is ever seen: row `seen`; and how far one value moves it
+ * there, in units of 2^-16: row n, how many were seen. The count moves with the others: by one, whatever it is. */
+static u16 nibble_goal[16][16], nibble_rate[NIBBLE_LIMIT + 1][16];
+enum { COUNT_GOAL = 1 << 14, COUNT_RATE = 5 };
+
+/* All ones but for value 0, where start[] has the count. */
+static const u32 nibble_mask[16] = {0, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u};
 
 static void nibble_tables_fill(void) {
-    if (nibble_rate[0]) /* coders at work in other threads read them */
+    if (nibble_goal[0][0]) /* coders at work in other threads read them */
         return;
-    for (u32 v = 0; v < 16; v++)
-        for (u32 i = 1; i < 16; i++)
-            nibble_goal[v][i] = (u16)(i <= v ? i * NIBBLE_FLOOR : PROBABILITY_ONE - (16 - i) * NIBBLE_FLOOR);
     for (u32 n = 0; n <= NIBBLE_LIMIT; n++)
-        nibble_rate[n] = (u16)(n ? 65536u / (n + 2) : 32767);
+        for (u32 i = 0; i < 16; i++)
+            nibble_rate[n][i] = (u16)(!i ? (n < NIBBLE_LIMIT ? COUNT_RATE : 0) : n ? 65536u / (n + 2) : 32767);
+    for (u32 v = 0; v < 16; v++)
+        for (u32 i = 16; i--;)
+            nibble_goal[v][i] = (u16)(!i       ? COUNT_GOAL
+                                      : i <= v ? i * NIBBLE_FLOOR
+                                               : PROBABILITY_ONE - (16 - i) * NIBBLE_FLOOR);
 }
 
 /* The first n values are as probable as each other, the others hardly. */
@@ -41,23 +48,23 @@ static inline void nibble_begin(Nibble *m, u32 n) {
         m->start[i] = (u16)(i < n ? i * each : PROBABILITY_ONE - (16 - i) * NIBBLE_FLOOR);
 }
 
-/* v from 0 to 16 */
-static inline u32 nibble_start(const Nibble *m, u32 v) {
-    u32 start = v < 16 ? m->start[v & 15] : PROBABILITY_ONE;
-    return v ? start : 0;
+/* v from 0 to 15. No branches: which value it is cannot be foretold. */
+TZ_INLINE u32 nibble_start(const Nibble *m, u32 v) { return m->start[v] & nibble_mask[v]; }
+
+/* How probable v is, whose part begins at `start`. That of 15 ends at 2^15, which is 0 modulo 2^15. */
+TZ_INLINE u32 nibble_frequency(const Nibble *m, u32 v, u32 start) {
+    return (nibble_start(m, (v + 1) & 15) - start) & (PROBABILITY_ONE - 1);
 }
 
 #ifdef __SSE2__
 
 TZ_INLINE void nibble_adapt(Nibble *m, u32 v) {
-    u16 n = m->start[0];
     __m128i *at = (__m128i *)m->start;
-    const __m128i *goal = (const __m128i *)nibble_goal[v];
-    __m128i rate = _mm_set1_epi16((i16)nibble_rate[n]), low = _mm_loadu_si128(at), high = _mm_loadu_si128(at + 1);
-    low = _mm_add_epi16(low, _mm_mulhi_epi16(_mm_sub_epi16(_mm_loadu_si128(goal), low), rate));
-    high = _mm_add_epi16(high, _mm_mulhi_epi16(_mm_sub_epi16(_mm_loadu_si128(goal + 1), high), rate));
-    _mm_storeu_si128(at, _mm_insert_epi16(low, n < NIBBLE_LIMIT ? n + 1 : n, 0));
-    _mm_storeu_si128(at + 1, high);
+    const __m128i *goal = (const __m128i *)nibble_goal[v], *rate = (const __m128i *)nibble_rate[m->start[0]];
+    for (u32 i = 0; i < 2; i++) {
+        __m128i start = _mm_loadu_si128(at + i), gap = _mm_sub_epi16(_mm_loadu_si128(goal + i), start);
+        _mm_storeu_si128(at + i, _mm_add_epi16(start, _mm_mulhi_epi16(gap, _mm_loadu_si128(rate + i))));
+    }
 }
 
 /* The value whose part of the probabilities holds `slot`. */
@@ -72,12 +79,9 @@ TZ_INLINE u32 nibble_find(const Nibble *m, u32 slot) {
 #else
 
 TZ_INLINE void nibble_adapt(Nibble *m, u32 v) {
-    u16 n = m->start[0];
-    for (u32 i = 1; i < 16; i++) {
-        i32 gap = (i32)nibble_goal[v][i] - m->start[i];
-        m->start[i] = (u16)(m->start[i] + ((gap * nibble_rate[n]) >> 16));
-    }
-    m->start[0] = n < NIBBLE_LIMIT ? (u16)(n + 1) : n;
+    const u16 *goal = nibble_goal[v], *rate = nibble_rate[m->start[0]];
+    for (u32 i = 0; i < 16; i++)
+        m->start[i] = (u16)(m->start[i] + ((((i32)goal[i] - m->start[i]) * rate[i]) >> 16));
 }
 
 /* The value whose part of the probabilities holds `slot`. */
