@@ -36,9 +36,11 @@ _Noreturn static inline void tz_fail(Env *env, int code, const char *where) {
 
 /* For the few functions that run several times for each span. */
 #if defined(__GNUC__)
-#define TZ_INLINE static inline __attribute__((always_inline))
+#define TZ_INLINE    static inline __attribute__((always_inline))
+#define TZ_LIKELY(x) __builtin_expect(x, 1)
 #else
-#define TZ_INLINE static inline
+#define TZ_INLINE    static inline
+#define TZ_LIKELY(x) (x)
 #endif
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
