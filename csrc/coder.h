@@ -166,8 +166,8 @@ TZ_INLINE u32 code_raw16(Coder *c, u32 n, u32 v) {
 TZ_INLINE u32 code_bit(Coder *c, Cell *b, u32 one) {
     u32 p = bit_probability(*b), slot = c->x & (PROBABILITY_ONE - 1);
     one = slot < p;
-    u32 freq = one ? p : PROBABILITY_ONE - p;
-    coder_set(c, freq * (c->x >> PROBABILITY_BITS) + (one ? slot : slot - p));
+    u32 zero = one - 1, freq = p + ((PROBABILITY_ONE - 2 * p) & zero);
+    coder_set(c, freq * (c->x >> PROBABILITY_BITS) + slot - (p & zero));
     *b = bit_adapt(*b, one);
     return one;
 }
