@@ -176,15 +176,16 @@ TZ_INLINE u32 code_bit(Coder *c, Cell *b, u32 one) {
  * on without waiting for what is found, as it must for the others. */
 TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
     Nibble *m = (Nibble *)cells;
-    u32 slot = c->x & (PROBABILITY_ONE - 1), of_0 = m->start[1];
-    if (TZ_LIKELY(slot < of_0)) {
-        coder_set(c, of_0 * (c->x >> PROBABILITY_BITS) + slot);
+    i32 slot = (i32)(c->x & (PROBABILITY_ONE - 1)) - PROBABILITY_ONE;
+    u32 x = c->x >> PROBABILITY_BITS;
+    if (TZ_LIKELY(slot < m->below[0])) {
+        coder_set(c, (u32)(m->below[0] + PROBABILITY_ONE) * x + (u32)(slot + PROBABILITY_ONE));
         nibble_adapt(m, 0);
         return 0;
     }
     v = nibble_find(m, slot);
-    u32 start = nibble_start(m, v);
-    coder_set(c, nibble_frequency(m, v, start) * (c->x >> PROBABILITY_BITS) + slot - start);
+    i32 start = m->below[v - 1];
+    coder_set(c, (u32)(nibble_below(m, v) - start) * x + (u32)(slot - start));
     nibble_adapt(m, v);
     return v;
 }

@@ -23,6 +23,12 @@ typedef struct {
 } Origin;
 typedef VEC(Origin) Origins;
 
+/* Part by part: one that was just stored so is not yet there as a whole. */
+TZ_INLINE void origin_copy(Origin *to, const Origin *from) {
+    to->generator = from->generator;
+    to->position = from->position;
+}
+
 /* The generators of one process, by last use: numbers + 1. */
 typedef struct {
     u32 n, least, latest;
