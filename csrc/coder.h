@@ -172,24 +172,43 @@ TZ_INLINE u32 code_bit(Coder *c, Cell *b, u32 one) {
     return one;
 }
 
-/* Most symbols are foreseen, and then they are 0 more often than anything else. With a branch for it the processor goes
- * on without waiting for what is found, as it must for the others. */
-TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
-    Nibble *m = (Nibble *)cells;
-    i32 slot = (i32)(c->x & (PROBABILITY_ONE - 1)) - PROBABILITY_ONE;
-    u32 x = c->x >> PROBABILITY_BITS;
-    if (TZ_LIKELY(slot < m->below[0])) {
-        coder_set(c, (u32)(m->below[0] + PROBABILITY_ONE) * x + (u32)(slot + PROBABILITY_ONE));
-        nibble_adapt(m, 0);
-        return 0;
-    }
-    v = nibble_find(m, slot);
-    i32 start = m->below[v - 1];
-    coder_set(c, (u32)(nibble_below(m, v) - start) * x + (u32)(slot - start));
+/* Value v has come, whose part goes from `start` to `end`. */
+TZ_INLINE u32 coder_take(Coder *c, Nibble *m, u32 v, i32 slot, i32 start, i32 end) {
+    coder_set(c, (u32)(end - start) * (c->x >> PROBABILITY_BITS) + (u32)(slot - start));
     nibble_adapt(m, v);
     return v;
 }
 
+/* One of 16. The first ones are looked for one by one: a branch that is foreseen lets the processor go on with what
+ * depends on the value, and does not wait as it must for one that is found among all. */
+TZ_INLINE u32 code_nibble_early(Coder *c, Nibble *m, u32 n_early) {
+    i32 slot = (i32)(c->x & (PROBABILITY_ONE - 1)) - PROBABILITY_ONE, start = -PROBABILITY_ONE;
+#pragma GCC unroll 8
+    for (u32 v = 0; v < n_early; v++) {
+        i32 end = m->below[v];
+        if (TZ_LIKELY(slot < end))
+            return coder_take(c, m, v, slot, start, end);
+        start = end;
+    }
+    u32 v = nibble_find(m, slot);
+    return coder_take(c, m, v, slot, m->below[v - 1], nibble_below(m, v));
+}
+
+/* By an adaptive nibble: what decides what comes next, and what is only a digit of a number. */
+TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
+    (void)v;
+    return code_nibble_early(c, (Nibble *)cells, 5);
+}
+
+TZ_INLINE u32 code_digit(Coder *c, Cell *cells, u32 v) {
+    (void)v;
+    return code_nibble_early(c, (Nibble *)cells, 1);
+}
+
+#endif
+
+#if TZ_ENCODING
+#define code_digit code_nibble
 #endif
 
 static inline u64 code_raw(Coder *c, u32 n, u64 v) {

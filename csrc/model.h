@@ -89,13 +89,13 @@ static inline Cell *path_context(Contexts *x, u32 place, u32 family, u32 path, u
 
 /* 8 bits: the upper four, then the lower ones in the context of the upper. */
 TZ_INLINE u32 code_pair(Coder *c, Cell *cells, u32 v) {
-    u32 high = code_nibble(c, cells, v >> 4);
-    return high << 4 | code_nibble(c, cells + (size_t)(1 + high) * NIBBLE_CELLS, v & 15);
+    u32 high = code_digit(c, cells, v >> 4);
+    return high << 4 | code_digit(c, cells + (size_t)(1 + high) * NIBBLE_CELLS, v & 15);
 }
 
 /* Numbers that are often 0 and never large. */
 static u32 code_small(Coder *c, Cell *cells, u32 v) {
-    u32 r = code_nibble(c, cells, v < 15 ? v : 15);
+    u32 r = code_digit(c, cells, v < 15 ? v : 15);
     if (r < 15)
         return r;
     u32 n = code_nibble(c, cells + NIBBLE_CELLS, TZ_ENCODING ? bit_length(v - 14) - 1 : 0);
@@ -141,7 +141,7 @@ static u32 code_choice(Coder *c, Cell *cells, u32 n, u32 v, const char *where) {
     if (n < 2)
         return 0;
     u32 bits = bit_length(n - 1), top = bits < 8 ? bits : 8, rest = bits - top;
-    u32 r = top > 4 ? code_pair(c, cells, v >> rest) : code_nibble(c, cells + NIBBLE_CELLS, v);
+    u32 r = top > 4 ? code_pair(c, cells, v >> rest) : code_digit(c, cells + NIBBLE_CELLS, v);
     if (rest)
         r = r << rest | (u32)code_raw(c, rest, v & ((1u << rest) - 1));
     if (r >= n)
