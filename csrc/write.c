@@ -10,7 +10,8 @@
 
 enum { STEP_BYTES, STEP_HOLE, STEP_CHILDREN, STEP_OPEN, STEP_CLOSE };
 
-enum { PIECE = 32, WRITE_SLACK = PIECE };
+#define PIECE       32
+#define WRITE_SLACK PIECE
 _Static_assert(WRITE_SLACK <= ARENA_SLACK, "pieces are read behind the end of what stands in an arena");
 
 void writer_free(Writer *w) {
