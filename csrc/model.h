@@ -36,15 +36,17 @@ static void contexts_free(Contexts *x) {
     VEC_FREE(x->of_slot);
 }
 
-/* Sizes of contexts, in cells of 32 bits: one bit; a nibble; two; two levels of them; the same and bits for signs. */
-enum { BIT_CELLS = 1, NIBBLE_CELLS = 8, SMALL_CELLS = 16, PAIR_CELLS = 17 * 8, SIGNED_CELLS = PAIR_CELLS + 16 };
+/* Sizes of contexts, in cells of 32 bits: one bit; a nibble; two; two levels of them; a nibble, and one for each group of
+ * sizes, and then a bit for the signs in each. */
+enum { SIGNED_GROUPS = 9 };
+enum { BIT_CELLS = 1, NIBBLE_CELLS = 8, SMALL_CELLS = 16, PAIR_CELLS = 17 * 8, SIGNED_CELLS = 8 + SIGNED_GROUPS * 9 };
 
 static void cells_begin(Cell *cells, u32 family, u32 n) {
     if (n == NIBBLE_CELLS) {
         nibble_begin((Nibble *)cells, family < N_FAMILIES && n_values[family] ? n_values[family] : 16);
         return;
     }
-    u32 nibbles = n % NIBBLE_CELLS ? 0 : n < PAIR_CELLS ? n / NIBBLE_CELLS : PAIR_CELLS / NIBBLE_CELLS;
+    u32 nibbles = n == SIGNED_CELLS ? 1 + SIGNED_GROUPS : n / NIBBLE_CELLS;
     for (u32 i = 0; i < nibbles; i++)
         nibble_begin((Nibble *)(cells + (size_t)i * NIBBLE_CELLS), 16);
     for (u32 i = nibbles * NIBBLE_CELLS; i < n; i++)
@@ -123,16 +125,48 @@ static u64 code_wide(Coder *c, Cell *cells, u64 v) {
     return code_number_tail(c, head, v);
 }
 
-/* A difference modulo 2^64: size, then sign. */
+/* How a difference is told: one of less than 4 by a symbol. Else by the group of its size, which is four lengths, and
+ * then by which of these it is and the two digits below the leading one; or, in the last group, by which pair of lengths
+ * it is. */
+enum { SIGNED_SMALL = 7, SIGNED_LONG = 35, SIGNED_LAST = SIGNED_SMALL + SIGNED_GROUPS - 1 };
+
+static inline u32 signed_symbol(u64 size, u32 minus) {
+    u32 n = bit_length(size);
+    if (n < 3)
+        return size ? 2 * (u32)size - 1 + minus : 0;
+    return n < SIGNED_LONG ? SIGNED_SMALL + (n - 3) / 4 : SIGNED_LAST;
+}
+
+static inline u32 signed_digit(u64 size) {
+    u32 n = bit_length(size);
+    return n < SIGNED_LONG ? ((n - 3) & 3) << 2 | ((u32)(size >> (n - 3)) & 3) : (n - SIGNED_LONG) / 2;
+}
+
+/* The size of one in the last group. */
+static u64 code_signed_long(Coder *c, u32 digit, u64 size) {
+    if (digit == 15)
+        tz_fail(c->env, TZ_CORRUPT, "number");
+    u32 n = SIGNED_LONG - 1 + 2 * digit;
+    n += (u32)code_raw(c, 1, TZ_ENCODING ? bit_length(size) - 1 - n : 0);
+    return (u64)1 << n | code_raw(c, n, size & (((u64)1 << n) - 1));
+}
+
+/* A difference modulo 2^64. */
 static u64 code_signed(Coder *c, Cell *cells, u64 v) {
     u64 size = v >> 63 ? 0 - v : v;
-    u32 head = code_pair(c, cells, number_head(size));
-    if (head >= 252)
-        tz_fail(c->env, TZ_CORRUPT, "number");
-    if (!head)
-        return 0;
-    u32 minus = code_bit(c, cells + PAIR_CELLS + (head >> 4), (u32)(v >> 63));
-    size = code_number_tail(c, head, size);
+    u32 told = code_nibble(c, cells, TZ_ENCODING ? signed_symbol(size, (u32)(v >> 63)) : 0);
+    if (told < SIGNED_SMALL) {
+        size = (told + 1) / 2;
+        return told & 1 ? size : 0 - size;
+    }
+    u32 group = told - SIGNED_SMALL;
+    u32 digit = code_digit(c, cells + (size_t)(1 + group) * NIBBLE_CELLS, TZ_ENCODING ? signed_digit(size) : 0);
+    u32 minus = code_bit(c, cells + (1 + SIGNED_GROUPS) * NIBBLE_CELLS + group, (u32)(v >> 63));
+    u32 n = 4 * group + (digit >> 2);
+    if (told == SIGNED_LAST)
+        size = code_signed_long(c, digit, size);
+    else
+        size = (u64)(4 | (digit & 3)) << n | code_raw(c, n, size & (((u64)1 << n) - 1));
     return minus ? 0 - size : size;
 }
 
