@@ -39,20 +39,35 @@ void writer_reset(Writer *w) {
     map_clear(&w->index);
 }
 
+/* Whole pieces: up to WRITE_SLACK bytes behind the n are written and read, too. */
+TZ_INLINE u8 *put_pieces(u8 *to, const u8 *p, u32 n) {
+    for (u32 i = 0; i < n; i += PIECE)
+        memcpy(to + i, p + i, PIECE);
+    return to + n;
+}
+
 /* --- programs ----------------------------------------------------------------------------------------------------- */
 
 /* Constant bytes gather in `run` until something else follows. */
 static void step_bytes(Writer *w, Program *g, const u8 *p, u32 n) {
+    VEC_RESERVE(&w->t->env, w->run, n + WRITE_SLACK);
+    put_pieces(w->run.v + w->run.n, p, n);
+    w->run.n += n;
     g->fixed += n;
-    bytes_append(&w->t->env, &w->run, p, n);
 }
 
-/* The place of a column in the run. */
-static void step_column(Writer *w, Program *g, u8 op) {
-    static const u8 nothing[16];
+/* The place of a column in the run, behind its tag. */
+static void step_column(Writer *w, Program *g, u8 op, u32 tag) {
+    u32 n = op == OP_TRACE_ID ? 16 : 8, start = (u32)w->run.n;
+    VEC_RESERVE(&w->t->env, w->run, 10 + 1 + 16);
+    u8 *p = varint_put(w->run.v + start, tag);
+    if ((tag & 7) == WIRE_BYTES)
+        *p++ = (u8)n;
     w->columns.has |= (u8)(1u << op);
-    w->columns.at[op] = (u32)w->run.n;
-    step_bytes(w, g, nothing, op == OP_TRACE_ID ? 16 : 8);
+    w->columns.at[op] = (u32)(p - w->run.v);
+    memset(p, 0, n);
+    w->run.n = w->columns.at[op] + n;
+    g->fixed += (u32)w->run.n - start;
 }
 
 static void end_run(Writer *w, Program *g) {
@@ -94,11 +109,11 @@ static void step_class(Writer *w, Program *g, u32 cls, u32 atom) {
         step_plain(w, g, STEP_CHILDREN, tag);
     } else if (op == OP_OPEN || op == OP_CLOSE) {
         step_plain(w, g, op == OP_OPEN ? STEP_OPEN : STEP_CLOSE, tag);
+    } else if (op < OP_CHILDREN) {
+        step_column(w, g, op, tag);
     } else {
         u32 a = atom_add(t, cls, 0);
         step_bytes(w, g, t->atoms.v[a].enc, t->atoms.v[a].enc_n);
-        if (op < OP_CHILDREN)
-            step_column(w, g, op);
     }
 }
 
@@ -135,7 +150,8 @@ static Program program_make(Writer *w, u32 shape, u32 path) {
         step_class(w, &g, cls[t->perms.v[s.perm + i]], place == NO_SLOT || !atoms ? NO_SLOT : atoms[place]);
     }
     end_run(w, &g);
-    number_holes(w, &g, shape, atoms);
+    if (g.n_holes)
+        number_holes(w, &g, shape, atoms);
     return g;
 }
 
@@ -283,13 +299,6 @@ u64 writer_measure(Writer *w, const Batch *b) {
 }
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
-
-/* Whole pieces: up to WRITE_SLACK bytes behind the n are written and read, too. */
-TZ_INLINE u8 *put_pieces(u8 *to, const u8 *p, u32 n) {
-    for (u32 i = 0; i < n; i += PIECE)
-        memcpy(to + i, p + i, PIECE);
-    return to + n;
-}
 
 TZ_INLINE u8 *put_bytes(u8 *to, const u8 *p, u32 n, int has_slack) {
     if (has_slack)
