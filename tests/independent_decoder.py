@@ -402,18 +402,6 @@ class Coded:
         high = self.nibble_at(c, 0)
         return high << 4 | self.nibble_at(c, 1 + high)
 
-    def head_at(self, c: Context) -> int:
-        head = self.pair_at(c)
-        check(head < 252, 'damaged "number"')
-        return head
-
-    def tail(self, head: int) -> int:
-        """The number that has this head."""
-        if head < 4:
-            return head
-        n = head // 4 - 1
-        return (4 + head % 4) << n | self.raw(n)
-
     def bit(self, family: int, a: int = 0, b: int = 0) -> int:
         return self.bit_at(self.state.context(0, 1, family, a, b), 0)
 
@@ -432,16 +420,28 @@ class Coded:
         return 14 + (1 << n) + self.raw(n)
 
     def wide(self, family: int, a: int = 0, b: int = 0) -> int:
-        return self.tail(self.head_at(self.state.context(17, 0, family, a, b)))
+        head = self.pair_at(self.state.context(17, 0, family, a, b))
+        check(head < 252, 'damaged "number"')
+        if head < 4:
+            return head
+        n = head // 4 - 1
+        return (4 + head % 4) << n | self.raw(n)
 
     def signed(self, family: int, a: int = 0, b: int = 0) -> int:
         """A difference modulo 2^64."""
-        c = self.state.context(17, 16, family, a, b)
-        head = self.head_at(c)
-        if head == 0:
-            return 0
-        negative = self.bit_at(c, head // 16)
-        s = self.tail(head)
+        c = self.state.context(10, 9, family, a, b)
+        v = self.nibble_at(c, 0)
+        if v < 7:
+            return (0, 1, MASK, 2, MASK - 1, 3, MASK - 2)[v]
+        d = self.nibble_at(c, v - 6)
+        negative = self.bit_at(c, v - 7)
+        if v < 15:
+            n = 4 * (v - 7) + d // 4
+            s = (4 + d % 4) << n | self.raw(n)
+        else:
+            check(d < 15, 'damaged "number"')
+            n = 34 + 2 * d + self.raw(1)
+            s = 1 << n | self.raw(n)
         return -s & MASK if negative else s
 
     def choice(self, n: int, damaged: str, family: int, a: int = 0, b: int = 0) -> int:

@@ -13,6 +13,9 @@ from tracezip.reference.format_limits import MAX_CONTEXT_CELLS
 MASK64 = (1 << 64) - 1
 _NIBBLE_SIZE = 8
 _FIRST_NO_HEAD = 252
+_N_SMALL = 7  # differences from -3 to 3
+_LAST_GROUP = 8  # of sizes, that of the long ones
+_LONG = 35  # digits
 
 
 class Layout(NamedTuple):
@@ -26,7 +29,7 @@ class Layout(NamedTuple):
         return _NIBBLE_SIZE * self.n_nibbles + self.n_bits
 
 
-BIT, NIBBLE, SMALL, PAIR, SIGNED = Layout(0, 1), Layout(1, 0), Layout(2, 0), Layout(17, 0), Layout(17, 16)
+BIT, NIBBLE, SMALL, PAIR, SIGNED = Layout(0, 1), Layout(1, 0), Layout(2, 0), Layout(17, 0), Layout(10, 9)
 
 
 class F(IntEnum):
@@ -186,35 +189,38 @@ def _head(value: int) -> int:
     return value if n < 3 else n - 2 << 2 | value >> n - 3 & 3
 
 
-def _code_head(coder: Coder, context: Context, value: int) -> int:
+def code_wide(coder: Coder, context: Context, value: int) -> int:
+    """Any 64-bit number."""
     head = code_pair(coder, context, _head(value))
     if head >= _FIRST_NO_HEAD:
         raise damaged_section("number")
-    return head
-
-
-def _code_rest(coder: Coder, head: int, value: int) -> int:
-    """The number that has this head."""
     if head < 4:
         return head
     n = (head >> 2) - 1
     return (4 | head & 3) << n | code_raw(coder, n, value & ((1 << n) - 1))
 
 
-def code_wide(coder: Coder, context: Context, value: int) -> int:
-    """Any 64-bit number."""
-    return _code_rest(coder, _code_head(coder, context, value), value)
-
-
 def code_signed(coder: Coder, context: Context, value: int) -> int:
-    """A difference modulo 2^64: size, then sign."""
+    """A difference modulo 2^64: one below 4, or the group of its size and what that leaves open, and its sign."""
     negative = value >> 63
     size = -value & MASK64 if negative else value
-    head = _code_head(coder, context, size)
-    if not head:
-        return 0
-    negative = coder.symbol(context.bit(head >> 4), negative)
-    size = _code_rest(coder, head, size)
+    n = size.bit_length()
+    group = min((n - 3) // 4, _LAST_GROUP)
+    told = coder.symbol(context.nibble(0), (2 * size - 1 + negative if size else 0) if n < 3 else _N_SMALL + group)
+    if told < _N_SMALL:
+        return (told + 1) // 2 if told % 2 else -(told // 2) & MASK64
+    group = told - _N_SMALL
+    digit = (n - _LONG) // 2 if group == _LAST_GROUP else n - 3 << 2 & 12 | size >> max(n - 3, 0) & 3
+    digit = coder.symbol(context.nibble(1 + group), digit)
+    negative = coder.symbol(context.bit(group), negative)
+    if group < _LAST_GROUP:
+        n, top = 4 * group + (digit >> 2), 4 | digit & 3
+    elif digit < 15:
+        n, top = _LONG - 1 + 2 * digit, 1
+        n += code_raw(coder, 1, size.bit_length() - 1 - n)
+    else:
+        raise damaged_section("number")
+    size = top << n | code_raw(coder, n, size & ((1 << n) - 1))
     return -size & MASK64 if negative else size
 
 
