@@ -36,8 +36,8 @@ static void contexts_free(Contexts *x) {
     VEC_FREE(x->of_slot);
 }
 
-/* Sizes of contexts, in cells of 32 bits: one bit; a nibble; two; two levels of them; a nibble, and one for each group of
- * sizes, and then a bit for the signs in each. */
+/* Sizes of contexts, in cells of 32 bits: one bit; a nibble; two; two levels of them; a nibble, and one for each group
+ * of sizes, and then a bit for the signs in each. */
 enum { SIGNED_GROUPS = 9 };
 enum { BIT_CELLS = 1, NIBBLE_CELLS = 8, SMALL_CELLS = 16, PAIR_CELLS = 17 * 8, SIGNED_CELLS = 8 + SIGNED_GROUPS * 9 };
 
@@ -126,8 +126,8 @@ static u64 code_wide(Coder *c, Cell *cells, u64 v) {
 }
 
 /* How a difference is told: one of less than 4 by a symbol. Else by the group of its size, which is four lengths, and
- * then by which of these it is and the two digits below the leading one; or, in the last group, by which pair of lengths
- * it is. */
+ * then by which of these it is and the two digits below the leading one; or, in the last group, by which pair of
+ * lengths it is. */
 enum { SIGNED_SMALL = 7, SIGNED_LONG = 35, SIGNED_LAST = SIGNED_SMALL + SIGNED_GROUPS - 1 };
 
 static inline u32 signed_symbol(u64 size, u32 minus) {

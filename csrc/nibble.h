@@ -13,8 +13,8 @@
 #define PROBABILITY_BITS 15
 #define PROBABILITY_ONE  (1 << PROBABILITY_BITS)
 
-/* below[v]: 2^15 less than the probability of values up to v, in units of 2^-15; so all of these are negative. That of 15
- * would be 0, and counts what was seen. */
+/* below[v]: 2^15 less than the probability of values up to v, in units of 2^-15; so all of these are negative. That of
+ * 15 would be 0, and counts what was seen. */
 typedef struct {
     i16 below[16];
 } Nibble;

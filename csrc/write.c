@@ -1,8 +1,8 @@
 /* Columns to wire bytes. FORMAT.md, "Records to bytes".
  *
  * Two passes: the first one finds every length, so that the second only copies. Runs of bytes are short, and copying
- * them is most of the second pass: it copies whole pieces, and so writes up to WRITE_SLACK bytes behind what it means to.
- * What follows overwrites them. Where that is not so, near the end of a message, it goes byte by byte. */
+ * them is most of the second pass: it copies whole pieces, and so writes up to WRITE_SLACK bytes behind what it means
+ * to. What follows overwrites them. Where that is not so, near the end of a message, it goes byte by byte. */
 #include "write.h"
 
 #include "format_limits.h"
