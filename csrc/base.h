@@ -36,9 +36,11 @@ _Noreturn static inline void tz_fail(Env *env, int code, const char *where) {
 
 /* For the few functions that run several times for each span. */
 #if defined(__GNUC__)
-#define TZ_INLINE static inline __attribute__((always_inline))
+#define TZ_INLINE    static inline __attribute__((always_inline))
+#define TZ_LIKELY(x) __builtin_expect(x, 1)
 #else
-#define TZ_INLINE static inline
+#define TZ_INLINE    static inline
+#define TZ_LIKELY(x) (x)
 #endif
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -118,7 +120,8 @@ typedef struct {
     size_t at, used; /* the chunk in use, and what is used of it */
 } Arena;
 
-enum { ARENA_CHUNK = 262144 };
+/* So many bytes behind the end of what an arena holds may be read, whatever they are. */
+enum { ARENA_CHUNK = 262144, ARENA_SLACK = 32 };
 
 static inline u8 *arena_take_more(Env *env, Arena *a, size_t n) {
     while (++a->at < a->chunks.n)
@@ -129,7 +132,7 @@ static inline u8 *arena_take_more(Env *env, Arena *a, size_t n) {
         if (size < n)
             size = n;
         VEC_RESERVE(env, a->chunks, 1);
-        u8 *chunk = malloc(size);
+        u8 *chunk = malloc(size + ARENA_SLACK);
         if (!chunk)
             tz_fail(env, TZ_NO_MEMORY, "memory");
         a->at = a->chunks.n;

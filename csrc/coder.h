@@ -123,7 +123,7 @@ TZ_INLINE u32 code_bit(Coder *c, Cell *b, u32 one) {
 TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
     Nibble *m = (Nibble *)cells;
     u32 start = nibble_start(m, v);
-    coder_note(c, start, PROBABILITY_BITS, nibble_start(m, v + 1) - start);
+    coder_note(c, start, PROBABILITY_BITS, nibble_frequency(m, v, start));
     nibble_adapt(m, v);
     return v;
 }
@@ -166,22 +166,49 @@ TZ_INLINE u32 code_raw16(Coder *c, u32 n, u32 v) {
 TZ_INLINE u32 code_bit(Coder *c, Cell *b, u32 one) {
     u32 p = bit_probability(*b), slot = c->x & (PROBABILITY_ONE - 1);
     one = slot < p;
-    u32 freq = one ? p : PROBABILITY_ONE - p;
-    coder_set(c, freq * (c->x >> PROBABILITY_BITS) + (one ? slot : slot - p));
+    u32 zero = one - 1, freq = p + ((PROBABILITY_ONE - 2 * p) & zero);
+    coder_set(c, freq * (c->x >> PROBABILITY_BITS) + slot - (p & zero));
     *b = bit_adapt(*b, one);
     return one;
 }
 
-TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
-    Nibble *m = (Nibble *)cells;
-    u32 slot = c->x & (PROBABILITY_ONE - 1);
-    v = nibble_find(m, slot);
-    u32 start = nibble_start(m, v);
-    coder_set(c, (nibble_start(m, v + 1) - start) * (c->x >> PROBABILITY_BITS) + slot - start);
+/* Value v has come, whose part goes from `start` to `end`. */
+TZ_INLINE u32 coder_take(Coder *c, Nibble *m, u32 v, i32 slot, i32 start, i32 end) {
+    coder_set(c, (u32)(end - start) * (c->x >> PROBABILITY_BITS) + (u32)(slot - start));
     nibble_adapt(m, v);
     return v;
 }
 
+/* One of 16. The first ones are looked for one by one: a branch that is foreseen lets the processor go on with what
+ * depends on the value, and does not wait as it must for one that is found among all. */
+TZ_INLINE u32 code_nibble_early(Coder *c, Nibble *m, u32 n_early) {
+    i32 slot = (i32)(c->x & (PROBABILITY_ONE - 1)) - PROBABILITY_ONE, start = -PROBABILITY_ONE;
+#pragma GCC unroll 8
+    for (u32 v = 0; v < n_early; v++) {
+        i32 end = m->below[v];
+        if (TZ_LIKELY(slot < end))
+            return coder_take(c, m, v, slot, start, end);
+        start = end;
+    }
+    u32 v = nibble_find(m, slot);
+    return coder_take(c, m, v, slot, m->below[v - 1], nibble_below(m, v));
+}
+
+/* By an adaptive nibble: what decides what comes next, and what is only a digit of a number. */
+TZ_INLINE u32 code_nibble(Coder *c, Cell *cells, u32 v) {
+    (void)v;
+    return code_nibble_early(c, (Nibble *)cells, 5);
+}
+
+TZ_INLINE u32 code_digit(Coder *c, Cell *cells, u32 v) {
+    (void)v;
+    return code_nibble_early(c, (Nibble *)cells, 1);
+}
+
+#endif
+
+#if TZ_ENCODING
+#define code_digit code_nibble
 #endif
 
 static inline u64 code_raw(Coder *c, u32 n, u64 v) {

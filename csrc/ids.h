@@ -117,22 +117,19 @@ static u32 code_trace(State *s, u64 hi, u64 lo, Origin from) {
 }
 
 static void mention_unlink(State *s, u32 m) {
-    Mention *x = &s->mentions.v[m];
-    if (x->before)
-        s->mentions.v[x->before - 1].after = x->after;
-    else
-        s->traces.v[x->trace].lists[x->seen] = x->after;
-    if (x->after)
-        s->mentions.v[x->after - 1].before = x->before;
+    const Mention *x = &s->mentions.v[m];
+    MentionLinks l = s->mention_links.v[m];
+    *(l.before ? &s->mention_links.v[l.before - 1].after : &s->traces.v[x->trace].lists[x->seen]) = l.after;
+    if (l.after)
+        s->mention_links.v[l.after - 1].before = l.before;
 }
 
 static void mention_front(State *s, u32 m) {
-    Mention *x = &s->mentions.v[m];
+    const Mention *x = &s->mentions.v[m];
     u32 *head = &s->traces.v[x->trace].lists[x->seen];
-    x->before = 0;
-    x->after = *head;
+    s->mention_links.v[m] = (MentionLinks){0, *head};
     if (*head)
-        s->mentions.v[*head - 1].before = m + 1;
+        s->mention_links.v[*head - 1].before = m + 1;
     *head = m + 1;
 }
 
@@ -190,7 +187,9 @@ static void mention_index(State *s, u32 m, u64 id) {
 
 static u32 mention_add(State *s, u32 trace, u64 id, u8 seen) {
     Mention x = {.id = id, .trace = trace, .seen = seen};
+    MentionLinks none = {0, 0};
     VEC_PUSH(&s->t.env, s->mentions, x);
+    VEC_PUSH(&s->t.env, s->mention_links, none);
     u32 m = (u32)s->mentions.n - 1;
     if (TZ_ENCODING)
         mention_index(s, m, id);
@@ -209,7 +208,7 @@ static u32 mention_find(const State *s, u32 trace, u64 id) {
 /* Writing: how far down its list a mention is, or NONE if that is too far. */
 static u32 mention_rank(const State *s, u32 m) {
     u32 rank = 0;
-    for (; s->mentions.v[m].before; m = s->mentions.v[m].before - 1)
+    for (; s->mention_links.v[m].before; m = s->mention_links.v[m].before - 1)
         if (++rank > TZ_MAX_REACH)
             return NONE;
     return rank;
@@ -218,7 +217,7 @@ static u32 mention_rank(const State *s, u32 m) {
 static u32 mention_at(State *s, u32 trace, u8 seen, u64 rank) {
     u32 at = rank > TZ_MAX_REACH ? 0 : s->traces.v[trace].lists[seen];
     for (; at && rank; rank--)
-        at = s->mentions.v[at - 1].after;
+        at = s->mention_links.v[at - 1].after;
     if (!at || rank)
         tz_fail(&s->t.env, TZ_CORRUPT, "structure");
     return at - 1;

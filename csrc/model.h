@@ -88,13 +88,13 @@ static inline Cell *path_context(Contexts *x, u32 place, u32 family, u32 path, u
 
 /* 8 bits: the upper four, then the lower ones in the context of the upper. */
 TZ_INLINE u32 code_pair(Coder *c, Cell *cells, u32 v) {
-    u32 high = code_nibble(c, cells, v >> 4);
-    return high << 4 | code_nibble(c, cells + (size_t)(1 + high) * NIBBLE_CELLS, v & 15);
+    u32 high = code_digit(c, cells, v >> 4);
+    return high << 4 | code_digit(c, cells + (size_t)(1 + high) * NIBBLE_CELLS, v & 15);
 }
 
 /* Numbers that are often 0 and never large. */
 static u32 code_small(Coder *c, Cell *cells, u32 v) {
-    u32 r = code_nibble(c, cells, v < 15 ? v : 15);
+    u32 r = code_digit(c, cells, v < 15 ? v : 15);
     if (r < 15)
         return r;
     u32 n = code_nibble(c, cells + NIBBLE_CELLS, TZ_ENCODING ? bit_length(v - 14) - 1 : 0);
@@ -137,11 +137,11 @@ static u64 code_number(Coder *c, Cell *cells, u64 v) {
         return code_long_number(c, cells, n, minus, size);
     Cell *of_class = cells + (1 + told) * NIBBLE_CELLS;
     if (told < 3) {
-        size = code_nibble(c, of_class, (u32)size);
+        size = code_digit(c, of_class, (u32)size);
         if (!size)
             tz_fail(c->env, TZ_CORRUPT, "number");
     } else {
-        u32 fine = code_nibble(c, of_class, TZ_ENCODING ? ((n - 1) & 3) << 2 | ((u32)(size >> (n - 3)) & 3) : 0);
+        u32 fine = code_digit(c, of_class, TZ_ENCODING ? ((n - 1) & 3) << 2 | ((u32)(size >> (n - 3)) & 3) : 0);
         size = code_number_rest(c, 4 | (fine & 3), ((told - 1) >> 1) * 4 - 2 + (fine >> 2), size);
     }
     return told & 1 ? size : 0 - size;
@@ -152,7 +152,7 @@ static u32 code_choice(Coder *c, Cell *cells, u32 n, u32 v, const char *where) {
     if (n < 2)
         return 0;
     u32 bits = bit_length(n - 1), top = bits < 8 ? bits : 8, rest = bits - top;
-    u32 r = top > 4 ? code_pair(c, cells, v >> rest) : code_nibble(c, cells + NIBBLE_CELLS, v);
+    u32 r = top > 4 ? code_pair(c, cells, v >> rest) : code_digit(c, cells + NIBBLE_CELLS, v);
     if (rest)
         r = r << rest | (u32)code_raw(c, rest, v & ((1u << rest) - 1));
     if (r >= n)

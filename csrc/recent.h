@@ -39,16 +39,13 @@ static u32 recent_of(State *s, u32 kind, u32 a) {
     return *at - 1;
 }
 
+/* No branches: whether it is the same again cannot be foretold. */
 static void recent_learn(State *s, u32 number, u32 v) {
     Recent *r = &s->recents.v[number];
-    if (r->first == v) {
-        if (r->run < 15)
-            r->run++;
-        return;
-    }
-    r->second = r->first;
+    u32 again = 0 - (u32)(r->first == v), run = r->run + (r->run < 15);
+    r->second = (r->second & again) | (r->first & ~again);
     r->first = v;
-    r->run = 0;
+    r->run = run & again;
 }
 
 /* How a path is told: it is one of the two that came last in the same place, or in nearly the same, or any. */

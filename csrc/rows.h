@@ -115,7 +115,9 @@ typedef struct {
 } Rows;
 
 /* Writing: where an id comes from, if it is known. */
-static Origin origin_given(const Origins *of, size_t row) { return row < of->n ? of->v[row] : (Origin){0, 0}; }
+static Origin origin_given(const Origins *of, size_t row) {
+    return TZ_ENCODING && row < of->n ? of->v[row] : (Origin){0, 0};
+}
 
 /* Writing: a span needs about as long as two loads from far memory. */
 TZ_INLINE void prefetch_ids(const State *s, size_t row) {
@@ -179,7 +181,7 @@ static void code_span(State *s, Rows *rows, u32 scope_path, u32 first) {
     if (at.own != NONE && told < ID_KNOWN)
         code_own_value(s, told, at.path, at.own, at.parent, origin_given(&s->own_from, row));
     if (at.own != NONE && at.parent != NONE)
-        s->mentions.v[at.parent].child = s->mentions.v[at.own].from;
+        origin_copy(&s->mentions.v[at.parent].child, &s->mentions.v[at.own].from);
     at.again = at.own != NONE && told == OWN_SEEN;
     if (!SKIPS(s, SKIP_TIMES)) {
         code_span_times(s, &at, has, &start, &end);

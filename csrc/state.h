@@ -23,17 +23,28 @@ typedef struct {
 } Origin;
 typedef VEC(Origin) Origins;
 
+/* Part by part: one that was just stored so is not yet there as a whole. */
+TZ_INLINE void origin_copy(Origin *to, const Origin *from) {
+    to->generator = from->generator;
+    to->position = from->position;
+}
+
 /* The generators of one process, by last use: numbers + 1. */
 typedef struct {
     u32 n, least, latest;
 } Process;
 
-/* A span id that was mentioned, as a span's own or as a parent's. Links are numbers of mentions + 1, 0 for none. */
+/* The neighbours of a mention in its trace's list of awaited or of seen ids: their numbers + 1, 0 for none. They stand
+ * apart, so that a list that is walked through lies in few cache lines. */
+typedef struct {
+    u32 before, after;
+} MentionLinks;
+
+/* A span id that was mentioned, as a span's own or as a parent's. */
 typedef struct {
     u64 id;
     u32 trace;
-    u32 before, after; /* neighbours in the trace's list of awaited or of seen ids */
-    u8 seen;           /* its span has come */
+    u8 seen; /* its span has come */
     u8 has_children;
     Origin from, child;                                /* of the id, and of that of its last child */
     u64 start, length;                                 /* of its span, ns */
@@ -104,9 +115,10 @@ typedef struct {
     VEC(Recent) recents;
     VEC(Trace) traces;
     VEC(Mention) mentions;
-    Index trace_index;  /* this and the next: used when writing only */
-    U32s mention_slots; /* a power of two */
-    VEC(Clock) clocks;  /* of each path */
+    VEC(MentionLinks) mention_links; /* of each */
+    Index trace_index;               /* this and the next: used when writing only */
+    U32s mention_slots;              /* a power of two */
+    VEC(Clock) clocks;               /* of each path */
     Map series_index;
     VEC(Series) series;
     Memory memory; /* of values */

@@ -24,6 +24,7 @@ static void state_free(State *s) {
     VEC_FREE(s->recents);
     VEC_FREE(s->traces);
     VEC_FREE(s->mentions);
+    VEC_FREE(s->mention_links);
     VEC_FREE(s->clocks);
     VEC_FREE(s->series);
     VEC_FREE(s->skeletons);
@@ -58,7 +59,8 @@ static size_t state_held(const State *s) {
     size_t n = tables_held(&s->t) + batch_held(&s->b) + contexts_held(&s->x) + generators_held(s);
     n += VEC_HELD(s->recent_index) + VEC_HELD(s->trace_index) + VEC_HELD(s->series_index) + VEC_HELD(s->memory);
     n += VEC_HELD(s->skeleton_index) + VEC_HELD(s->uuid_index) + VEC_HELD(s->mention_slots);
-    n += VEC_HELD(s->recents) + VEC_HELD(s->traces) + VEC_HELD(s->mentions) + VEC_HELD(s->clocks) + VEC_HELD(s->series);
+    n += VEC_HELD(s->recents) + VEC_HELD(s->traces) + VEC_HELD(s->mentions) + VEC_HELD(s->mention_links) +
+         VEC_HELD(s->clocks) + VEC_HELD(s->series);
     n += VEC_HELD(s->skeletons) + VEC_HELD(s->def_skeletons) + VEC_HELD(s->uuids);
     n += VEC_HELD(s->own_from) + VEC_HELD(s->parent_from) + VEC_HELD(s->trace_from) + VEC_HELD(s->scratch);
     for (int i = 0; i < N_STREAMS; i++)
@@ -88,7 +90,7 @@ static void state_begin(State *s, const Preset *preset) {
     s->t.preset = &preset->t;
     s->t.seed = s->x.seed = preset->t.seed;
     s->x.cells.n = s->x.of_path.n = s->x.of_schema.n = s->x.of_slot.n = s->recents.n = s->traces.n = s->mentions.n =
-        s->clocks.n = s->series.n = s->skeletons.n = s->def_skeletons.n = 0;
+        s->mention_links.n = s->clocks.n = s->series.n = s->skeletons.n = s->def_skeletons.n = 0;
     map_clear(&s->x.index);
     memset(s->x.of_family, 0, sizeof s->x.of_family);
     memset(s->x.of_run, 0, sizeof s->x.of_run);

@@ -3,24 +3,34 @@
 
 #include "batch.h"
 
-/* How the records of one shape and path become bytes: what is constant between holes is one run of bytes. */
+/* How the records of one shape and path become bytes: what is constant between holes is one run of bytes, in which the
+ * values of columns have their places. */
 typedef struct {
     u8 kind; /* STEP_* */
-    u8 op;   /* STEP_COLUMN: which */
-    u32 n;   /* STEP_BYTES: how many; STEP_OPEN: steps up to its STEP_CLOSE */
+    u8 has;  /* STEP_BYTES: a bit for each op whose column has its place in it */
+    u32 n;   /* STEP_BYTES: how many; STEP_HOLE: which; STEP_OPEN, STEP_CHILDREN: the tag */
     const u8 *p;
+    u32 at[OP_CHILDREN]; /* STEP_BYTES: where the column of each op stands; behind it if it has none */
 } Step;
 
 typedef struct {
-    u32 first, n, fixed, has_open; /* fixed: bytes that every record has */
+    u32 first, n, n_holes, has_open;
+    u32 fixed; /* bytes that every record has */
 } Program;
+
+/* The program of the last record of a path, + 1. */
+typedef struct {
+    u32 shape, program1;
+} LastProgram;
 
 typedef struct {
     Tables *t;
     VEC(Step) steps;
     Bytes run;
+    Step columns; /* of the run that is being gathered */
     VEC(Program) programs;
     Map index;              /* shape, path -> program */
+    VEC(LastProgram) last;  /* of each path */
     VEC(u64) size[N_KINDS]; /* body of each record, bytes */
     U32s program[N_KINDS];
     VEC(u64) message_size;
